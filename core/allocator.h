@@ -1,0 +1,32 @@
+#pragma once
+// The caching allocator: freed blocks are kept per size class and handed out again, so that a steady training step
+// asks the operating system for nothing. A request beyond the available memory (MemAvailable, cgroup limit) is
+// refused with MemoryError before it is touched.
+
+#include <cstdint>
+
+#include "tern/core/device.h"
+
+namespace tern {
+
+struct MemoryStats {
+  int64_t in_use = 0;              // bytes handed out now
+  int64_t peak_in_use = 0;         // highest in_use since reset_peak_memory()
+  int64_t cached = 0;              // bytes kept for reuse
+  int64_t system_allocations = 0;  // times the operating system was asked
+};
+
+void* allocate_bytes(int64_t bytes, Device device);  // 64-byte aligned; bytes == 0 gives a valid pointer
+void deallocate_bytes(void* data, int64_t bytes, Device device) noexcept;
+
+MemoryStats memory_stats(Device device = kCpu);
+void reset_peak_memory(Device device = kCpu);
+void release_cached_memory(Device device = kCpu);
+
+// What the process may still take, in bytes: the smallest of MemAvailable, the cgroup's and the process's limits.
+int64_t available_memory();
+
+// Tests: the n-th following allocation (1 = the next) throws MemoryError, once, or from then on. 0 switches off.
+void fail_allocation_for_test(int64_t nth, bool permanent = false);
+
+}  // namespace tern

@@ -1,0 +1,109 @@
+#pragma once
+// A tensor: a contiguous block of elements of one type and shape, on one device, that may take part in
+// differentiation. A Tensor is a handle: copying it shares the data, its gradient and its history; clone() copies
+// the data. Memory is row-major, activations are [N,H,W,C].
+
+#include <cstdint>
+#include <initializer_list>
+#include <iosfwd>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tern/core/device.h"
+#include "tern/core/dtype.h"
+#include "tern/core/error.h"
+#include "tern/core/ref.h"
+#include "tern/core/shape.h"
+#include "tern/core/storage.h"
+
+namespace tern {
+
+class Node;
+struct GradientSlot;
+struct TensorImpl;
+
+struct TensorOptions {
+  DType dtype = DType::F32;
+  Device device = kCpu;
+};
+
+struct BackwardOptions {
+  bool retain_graph = false;  // keep the graph for another backward
+  bool create_graph = false;  // second derivatives: throws UsageError, they are not supported
+};
+
+class Tensor {
+ public:
+  Tensor() = default;  // undefined: no shape, no data; the "absent" argument of an op (a conv without bias)
+  static Tensor empty(const Shape& shape, TensorOptions options = {});  // uninitialised
+  static Tensor from_data(std::span<const float> values, const Shape& shape);
+  static Tensor from_data(std::span<const double> values, const Shape& shape);
+  static Tensor from_data(std::span<const int64_t> values, const Shape& shape);
+  static Tensor from_data(std::span<const uint8_t> values, const Shape& shape);
+  // A tensor over part of a storage, starting at an element.
+  static Tensor view_of(Ref<Storage> storage, int64_t element_offset, const Shape& shape, DType dtype);
+
+  bool defined() const { return static_cast<bool>(impl_); }
+  const Shape& shape() const;
+  int64_t size(int dim) const { return shape()[dim]; }  // negative counts from the back
+  int rank() const { return shape().rank(); }
+  int64_t numel() const { return shape().numel(); }
+  int64_t bytes() const { return numel() * size_of(dtype()); }
+  DType dtype() const;
+  Device device() const;
+  Storage& storage() const;
+  int64_t element_offset() const;  // of the first element inside the storage
+  uint64_t version() const;        // of the storage
+
+  // CPU elements. Throws DTypeError if T is not the element type, DeviceError if the tensor is not on the CPU.
+  template <class T>
+  const T* data() const { return static_cast<const T*>(checked_data(dtype_of<T>)); }
+  // The same for writing; counts as a change of the storage.
+  template <class T>
+  T* mutable_data() const { return static_cast<T*>(checked_mutable_data(dtype_of<T>)); }
+  void* raw_data() const;  // on whichever device, for kernels
+  double item() const;     // the value of a one-element tensor
+  std::vector<double> to_vector() const;
+
+  // Copies. Gradients flow back through to() between floating types and devices.
+  Tensor clone() const;               // data only, detached
+  Tensor detach() const;              // shares the data, no history
+  Tensor to(Device device) const;     // explicit device move
+  Tensor to(DType dtype) const;       // cast
+  void copy_from(const Tensor& src);  // in place, same shape; needs NoGradGuard if this requires grad
+  void fill(double value);            // in place, same rule
+
+  // Differentiation.
+  bool requires_grad() const;                       // takes part in differentiation
+  Tensor& set_requires_grad(bool on = true);        // leaves of floating type only
+  bool is_leaf() const;
+  Tensor grad() const;                              // undefined if there is none yet
+  void set_grad(Tensor grad);
+  void clear_grad();
+  void backward(BackwardOptions options = {}) const;  // of a one-element tensor, seeded with 1
+  void backward(const Tensor& dy, BackwardOptions options = {}) const;
+
+  // A name for error texts ("conv1.weight"); empty by default.
+  const std::string& name() const;
+  Tensor& set_name(std::string name);
+
+  TensorImpl* impl() const { return impl_.get(); }
+  bool same(const Tensor& other) const { return impl_ == other.impl_; }
+  explicit Tensor(Ref<TensorImpl> impl) : impl_(std::move(impl)) {}
+
+ private:
+  const void* checked_data(DType dtype) const;
+  void* checked_mutable_data(DType dtype) const;
+  Ref<TensorImpl> impl_;
+};
+
+// dtype, device, shape and the values, summarised beyond a few per axis.
+std::string to_string(const Tensor& tensor);
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
+
+// "f32 [64,128]": for error texts.
+std::string describe(const Tensor& tensor);
+
+}  // namespace tern
