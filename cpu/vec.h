@@ -48,8 +48,8 @@ struct Vec {
   Raw v;
 
   Vec() = default;
-  TERN_INLINE Vec(Raw raw) : v(raw) {}
-  TERN_INLINE Vec(T x) : v(Raw{} + x) {}
+  TERN_INLINE Vec(const Raw& raw) : v(raw) {}  // by reference: g++ 12 confuses overloads on dependent vectors
+  TERN_INLINE Vec(T x) : v(x - Raw{}) {}          // x - 0 is x, also for -0, and folds to one broadcast
 
   TERN_INLINE static Vec load(const T* p) { return Vec(Raw(*reinterpret_cast<const Unaligned*>(p))); }
   TERN_INLINE void store(T* p) const { *reinterpret_cast<Unaligned*>(p) = v; }
