@@ -22,6 +22,7 @@
 //   }
 
 #include <initializer_list>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -104,8 +105,8 @@ struct OpNode : Node {
 };
 
 namespace detail {
-bool wants_gradient(std::initializer_list<Tensor> inputs);
-void connect(const Ref<Node>& node, std::initializer_list<Tensor> inputs);
+bool wants_gradient(std::span<const Tensor> inputs);
+void connect(const Ref<Node>& node, std::span<const Tensor> inputs);
 void set_history(const Tensor& output, const Ref<Node>& node, int output_index);
 void check_finite(std::string_view op, const Tensor& output);
 bool finite_checks();
@@ -114,7 +115,7 @@ bool finite_checks();
 // Puts y = op(inputs) on the tape if recording is on and an input requires a gradient; fill(node) then stores what
 // backward needs. Returns y.
 template <class N, class Fill>
-Tensor record(const Tensor& y, std::initializer_list<Tensor> inputs, Fill&& fill) {
+Tensor record(const Tensor& y, std::span<const Tensor> inputs, Fill&& fill) {
   if (detail::finite_checks()) [[unlikely]] detail::check_finite(N::kName, y);
   if (!detail::wants_gradient(inputs)) return y;
   auto node = make_ref<N>();
@@ -124,9 +125,15 @@ Tensor record(const Tensor& y, std::initializer_list<Tensor> inputs, Fill&& fill
   return y;
 }
 
+template <class N, class Fill>
+Tensor record(const Tensor& y, std::initializer_list<Tensor> inputs, Fill&& fill) {
+  return record<N>(y, std::span(inputs.begin(), inputs.size()), std::forward<Fill>(fill));
+}
+
 // The same for an op with several outputs.
 template <class N, class Fill>
-void record_many(const std::vector<Tensor>& ys, std::initializer_list<Tensor> inputs, Fill&& fill) {
+void record_many(const std::vector<Tensor>& ys, std::initializer_list<Tensor> input_list, Fill&& fill) {
+  const std::span inputs(input_list.begin(), input_list.size());
   if (!detail::wants_gradient(inputs)) return;
   auto node = make_ref<N>();
   fill(*node);

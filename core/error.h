@@ -53,7 +53,7 @@ struct IncompatibleError : ErrorOf<ErrorKind::Incompatible> { using ErrorOf::Err
 struct DeviceError : ErrorOf<ErrorKind::Device> { using ErrorOf::ErrorOf; };
 struct InternalError : ErrorOf<ErrorKind::Internal> { using ErrorOf::ErrorOf; };
 
-// Names the module whose forward runs, for error texts. Nested scopes join with dots.
+// Names the module whose forward runs, for error texts. Nested scopes join with dots; name must outlive the scope.
 class ErrorScope {
  public:
   explicit ErrorScope(std::string_view name);
@@ -62,9 +62,6 @@ class ErrorScope {
   ErrorScope& operator=(const ErrorScope&) = delete;
   static std::string path();  // "encoder.block1.conv1", empty outside modules
 
- private:
-  std::string_view name_;
-  ErrorScope* outer_;
 };
 
 // Text from a file or a command line, made safe to print: control and non-ASCII-printable bytes become \xNN.

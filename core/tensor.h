@@ -21,7 +21,6 @@
 namespace tern {
 
 class Node;
-struct GradientSlot;
 struct TensorImpl;
 
 struct TensorOptions {
@@ -36,7 +35,12 @@ struct BackwardOptions {
 
 class Tensor {
  public:
-  Tensor() = default;  // undefined: no shape, no data; the "absent" argument of an op (a conv without bias)
+  Tensor();  // undefined: no shape, no data; the "absent" argument of an op (a conv without bias)
+  Tensor(const Tensor& other);
+  Tensor(Tensor&& other) noexcept;
+  Tensor& operator=(const Tensor& other);
+  Tensor& operator=(Tensor&& other) noexcept;
+  ~Tensor();
   static Tensor empty(const Shape& shape, TensorOptions options = {});  // uninitialised
   static Tensor from_data(std::span<const float> values, const Shape& shape);
   static Tensor from_data(std::span<const double> values, const Shape& shape);
@@ -91,7 +95,7 @@ class Tensor {
 
   TensorImpl* impl() const { return impl_.get(); }
   bool same(const Tensor& other) const { return impl_ == other.impl_; }
-  explicit Tensor(Ref<TensorImpl> impl) : impl_(std::move(impl)) {}
+  explicit Tensor(Ref<TensorImpl> impl);
 
  private:
   const void* checked_data(DType dtype) const;

@@ -1,0 +1,47 @@
+#include "tern/core/storage.h"
+
+#include <cstring>
+
+#include "tern/core/allocator.h"
+#include "tern/core/error.h"
+
+namespace tern {
+
+Storage::Storage(void* data, int64_t bytes, Device device, Ref<Storage> owner)
+    : data_(data), bytes_(bytes), device_(device), owner_(std::move(owner)) {}
+
+Ref<Storage> Storage::allocate(int64_t bytes, Device device) {
+  void* data = allocate_bytes(bytes, device);
+  try {
+    return Ref<Storage>(new Storage(data, bytes, device, {}));
+  } catch (...) {
+    deallocate_bytes(data, bytes, device);
+    throw;
+  }
+}
+
+Ref<Storage> Storage::inside(Ref<Storage> owner, int64_t byte_offset, int64_t bytes) {
+  check<ShapeError>(byte_offset >= 0 && bytes >= 0 && byte_offset + bytes <= owner->bytes(),
+                    "storage: range ", byte_offset, " + ", bytes, " is outside of ", owner->bytes(), " bytes");
+  auto* data = static_cast<char*>(owner->data()) + byte_offset;
+  const Device device = owner->device();
+  return Ref<Storage>(new Storage(data, bytes, device, std::move(owner)));
+}
+
+Storage::~Storage() {
+  if (!owner_) deallocate_bytes(data_, bytes_, device_);
+}
+
+void Storage::rehome(Ref<Storage> owner, int64_t byte_offset) {
+  check<ShapeError>(byte_offset >= 0 && byte_offset + bytes_ <= owner->bytes(), "storage: range ", byte_offset,
+                    " + ", bytes_, " is outside of ", owner->bytes(), " bytes");
+  check<DeviceError>(owner->device() == device_, "storage: cannot move from ", to_string(device_), " to ",
+                     to_string(owner->device()));
+  auto* target = static_cast<char*>(owner->data()) + byte_offset;
+  if (bytes_ > 0) std::memcpy(target, data_, static_cast<size_t>(bytes_));
+  if (!owner_) deallocate_bytes(data_, bytes_, device_);
+  data_ = target;
+  owner_ = std::move(owner);
+}
+
+}  // namespace tern

@@ -1,0 +1,174 @@
+#include "tern/core/tensor.h"
+
+#include <cstring>
+
+#include "tern/core/tensor_impl.h"
+
+namespace tern {
+namespace {
+
+const TensorImpl& impl_of(const Tensor& tensor) {
+  check(tensor.defined(), "tensor: undefined; hint: it was default-constructed or is an absent optional argument");
+  return *tensor.impl();
+}
+
+template <class T>
+Tensor copy_of(std::span<const T> values, const Shape& shape) {
+  check<ShapeError>(static_cast<int64_t>(values.size()) == shape.numel(), "tensor: ", values.size(),
+                    " values do not fill the shape ", shape);
+  Tensor tensor = Tensor::empty(shape, {.dtype = dtype_of<T>});
+  if (!values.empty()) std::memcpy(tensor.raw_data(), values.data(), values.size_bytes());
+  return tensor;
+}
+
+}  // namespace
+
+Tensor::Tensor() = default;
+Tensor::Tensor(const Tensor& other) = default;
+Tensor::Tensor(Tensor&& other) noexcept = default;
+Tensor& Tensor::operator=(const Tensor& other) = default;
+Tensor& Tensor::operator=(Tensor&& other) noexcept = default;
+Tensor::~Tensor() = default;
+Tensor::Tensor(Ref<TensorImpl> impl) : impl_(std::move(impl)) {}
+
+Tensor Tensor::empty(const Shape& shape, TensorOptions options) {
+  auto impl = make_ref<TensorImpl>();
+  impl->shape = shape;
+  impl->dtype = options.dtype;
+  impl->storage = Storage::allocate(shape.numel() * size_of(options.dtype), options.device);
+  return Tensor(std::move(impl));
+}
+
+Tensor Tensor::from_data(std::span<const float> values, const Shape& shape) { return copy_of(values, shape); }
+Tensor Tensor::from_data(std::span<const double> values, const Shape& shape) { return copy_of(values, shape); }
+Tensor Tensor::from_data(std::span<const int64_t> values, const Shape& shape) { return copy_of(values, shape); }
+Tensor Tensor::from_data(std::span<const uint8_t> values, const Shape& shape) { return copy_of(values, shape); }
+
+Tensor Tensor::view_of(Ref<Storage> storage, int64_t element_offset, const Shape& shape, DType dtype) {
+  const int64_t end = checked::mul(checked::add(element_offset, shape.numel()), size_of(dtype));
+  check<ShapeError>(element_offset >= 0 && end <= storage->bytes(), "tensor: view ", shape, " at element ",
+                    element_offset, " is outside of its storage of ", storage->bytes(), " bytes");
+  auto impl = make_ref<TensorImpl>();
+  impl->shape = shape;
+  impl->dtype = dtype;
+  impl->storage = std::move(storage);
+  impl->offset = element_offset;
+  return Tensor(std::move(impl));
+}
+
+const Shape& Tensor::shape() const { return impl_of(*this).shape; }
+DType Tensor::dtype() const { return impl_of(*this).dtype; }
+Device Tensor::device() const { return impl_of(*this).storage->device(); }
+Storage& Tensor::storage() const { return *impl_of(*this).storage; }
+int64_t Tensor::element_offset() const { return impl_of(*this).offset; }
+uint64_t Tensor::version() const { return storage().version(); }
+
+void* Tensor::raw_data() const {
+  const TensorImpl& impl = impl_of(*this);
+  return static_cast<char*>(impl.storage->data()) + impl.offset * size_of(impl.dtype);
+}
+
+const void* Tensor::checked_data(DType wanted) const {
+  const TensorImpl& impl = impl_of(*this);
+  check<DTypeError>(impl.dtype == wanted, "tensor: element type is ", impl.dtype, ", read as ", wanted);
+  check<DeviceError>(impl.storage->device().is_cpu(), "tensor: on ", impl.storage->device(),
+                     ", read from the CPU; hint: use .to(kCpu) first");
+  return raw_data();
+}
+
+void* Tensor::checked_mutable_data(DType wanted) const {
+  const void* data = checked_data(wanted);
+  impl_->storage->bump_version();
+  return const_cast<void*>(data);
+}
+
+std::vector<double> Tensor::to_vector() const {
+  const Tensor host = device().is_cpu() ? *this : detach().to(kCpu);
+  std::vector<double> values(static_cast<size_t>(numel()));
+  const auto read = [&](const auto* data) {
+    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(data[i]);
+  };
+  switch (dtype()) {
+    case DType::F32: read(host.data<float>()); break;
+    case DType::F64: read(host.data<double>()); break;
+    case DType::I64: read(host.data<int64_t>()); break;
+    case DType::I32: read(host.data<int32_t>()); break;
+    case DType::U8: read(host.data<uint8_t>()); break;
+    case DType::Bool: read(host.data<bool>()); break;
+    case DType::BF16: {
+      const auto* data = host.data<bfloat16>();
+      for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(data[i]);
+      break;
+    }
+  }
+  return values;
+}
+
+double Tensor::item() const {
+  check<ShapeError>(numel() == 1, "item: needs one element, got ", shape());
+  return to_vector()[0];
+}
+
+Tensor Tensor::detach() const {
+  const TensorImpl& impl = impl_of(*this);
+  auto copy = make_ref<TensorImpl>();
+  copy->shape = impl.shape;
+  copy->dtype = impl.dtype;
+  copy->storage = impl.storage;
+  copy->offset = impl.offset;
+  copy->name = impl.name;
+  return Tensor(std::move(copy));
+}
+
+Tensor Tensor::clone() const {
+  check<DeviceError>(device().is_cpu(), "clone: on ", device(), "; hint: use .to(kCpu) first");
+  Tensor copy = empty(shape(), {.dtype = dtype(), .device = device()});
+  if (numel() > 0) std::memcpy(copy.raw_data(), raw_data(), static_cast<size_t>(bytes()));
+  return copy;
+}
+
+void Tensor::copy_from(const Tensor& src) {
+  check<ShapeError>(shape() == src.shape(), "copy_from: shape ", src.shape(), " into ", shape());
+  check<DTypeError>(dtype() == src.dtype(), "copy_from: ", src.dtype(), " into ", dtype());
+  check(!requires_grad() || !grad_enabled(),
+        "copy_from: changes a tensor that requires a gradient; hint: hold a NoGradGuard");
+  if (numel() > 0) std::memmove(raw_data(), src.raw_data(), static_cast<size_t>(bytes()));
+  storage().bump_version();
+}
+
+void Tensor::fill(double value) {
+  check(!requires_grad() || !grad_enabled(),
+        "fill: changes a tensor that requires a gradient; hint: hold a NoGradGuard");
+  const auto write = [&](auto* data) {
+    using T = std::remove_pointer_t<decltype(data)>;
+    for (int64_t i = 0; i < numel(); ++i) data[i] = static_cast<T>(value);
+  };
+  switch (dtype()) {
+    case DType::F32: write(mutable_data<float>()); break;
+    case DType::F64: write(mutable_data<double>()); break;
+    case DType::I64: write(mutable_data<int64_t>()); break;
+    case DType::I32: write(mutable_data<int32_t>()); break;
+    case DType::U8: write(mutable_data<uint8_t>()); break;
+    case DType::Bool: write(mutable_data<bool>()); break;
+    case DType::BF16: {
+      auto* data = mutable_data<bfloat16>();
+      for (int64_t i = 0; i < numel(); ++i) data[i] = bfloat16(static_cast<float>(value));
+      break;
+    }
+  }
+}
+
+const std::string& Tensor::name() const { return impl_of(*this).name; }
+Tensor& Tensor::set_name(std::string name) {
+  impl_of(*this);
+  impl_->name = std::move(name);
+  return *this;
+}
+
+std::string describe(const Tensor& tensor) {
+  if (!tensor.defined()) return "undefined";
+  std::string text = tensor.name().empty() ? "" : tensor.name() + " ";
+  return concat_text(text, tensor.dtype(), " ", tensor.shape());
+}
+
+}  // namespace tern

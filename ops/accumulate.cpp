@@ -1,0 +1,61 @@
+// What the gradient engine needs from the operations: adding gradients up, undoing broadcasting, the seed of
+// backward, and the test for finite values. Declared in core/autograd.h.
+
+#include <cmath>
+
+#include "tern/core/autograd.h"
+#include "tern/core/parallel.h"
+#include "tern/core/tensor_impl.h"
+#include "tern/ops/creation.h"
+#include "tern/ops/reduce.h"
+
+namespace tern::engine {
+namespace {
+
+bool sole_owner(const Tensor& x) {
+  return x.impl()->use_count() == 1 && x.impl()->storage->use_count() == 1;
+}
+
+template <class T>
+void add_loop(const T* a, const T* b, T* y, int64_t n) {
+  parallel_for(n, 1 << 14, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) y[i] = a[i] + b[i];
+  });
+}
+
+template <class T>
+bool finite_loop(const T* x, int64_t n) {
+  // x - x is 0 for a finite x and NaN otherwise: a sum the compiler can vectorise.
+  T sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += x[i] - x[i];
+  return sum == 0;
+}
+
+}  // namespace
+
+Tensor add(const Tensor& a, const Tensor& b) {
+  check<ShapeError>(a.shape() == b.shape() && a.dtype() == b.dtype(), "backward: gradients ", describe(a), " and ",
+                    describe(b), " of one tensor do not match");
+  const Tensor y = sole_owner(a) ? a : Tensor::empty(a.shape(), {.dtype = a.dtype(), .device = a.device()});
+  if (a.dtype() == DType::F64) add_loop(a.data<double>(), b.data<double>(), y.mutable_data<double>(), a.numel());
+  else add_loop(a.data<float>(), b.data<float>(), y.mutable_data<float>(), a.numel());
+  return y;
+}
+
+Tensor sum_to(const Tensor& gradient, const Shape& shape) {
+  Tensor g = gradient;
+  while (g.rank() > shape.rank()) g = sum(g, 0);
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    if (shape[axis] == 1 && g.size(axis) != 1) g = sum(g, axis, true);
+  check<ShapeError>(g.shape() == shape, "backward: gradient ", gradient.shape(), " does not reduce to ", shape);
+  return g;
+}
+
+Tensor ones_like(const Tensor& y) { return ones(y.shape(), {.dtype = y.dtype(), .device = y.device()}); }
+
+bool all_finite(const Tensor& x) {
+  if (x.dtype() == DType::F64) return finite_loop(x.data<double>(), x.numel());
+  return finite_loop(x.data<float>(), x.numel());
+}
+
+}  // namespace tern::engine
