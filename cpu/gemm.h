@@ -1,0 +1,59 @@
+#pragma once
+// C[m,n] = op(A)[m,k] op(B)[k,n] (+ bias[n]) (+ C) on f32 matrices in row-major memory, op = transpose or
+// nothing.
+//
+// The textbook scheme: B is packed once into panels of kNr columns, k is cut into blocks of at most 512, and
+// tiles of C are computed by the register-blocked kernel of the active instruction set, in parallel over
+// blocks of C. Where the cuts of k lie depends on k alone, so the bits do not depend on the number of
+// threads. Source: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34(3),
+// 2008.
+
+#include <cstdint>
+
+#include "tern/cpu/gemm_kernels.h"
+#include "tern/cpu/scratch.h"
+
+namespace tern::cpu {
+
+struct GemmProblem {
+  int64_t m = 0, n = 0, k = 0;
+  const float* a = nullptr;  // [m,k], or [k,m] with transpose_a
+  int64_t lda = 0;           // distance of its rows; 0: dense
+  bool transpose_a = false;
+  const float* b = nullptr;  // [k,n], or [n,k] with transpose_b
+  int64_t ldb = 0;
+  bool transpose_b = false;
+  float* c = nullptr;  // [m,n]; every element is written
+  int64_t ldc = 0;
+  const float* bias = nullptr;  // [n], added to every row
+  bool accumulate = false;      // add to C
+};
+
+// Runs on the active instruction set; TERN_ISA=reference takes the naive loops. m, n or k may be 0.
+void gemm(const GemmProblem& problem);
+
+// How a sum of k terms is cut: blocks of equal length (the last may be shorter), at most kMaxDepth.
+struct DepthBlocks {
+  explicit DepthBlocks(int64_t k);
+  int64_t begin(int64_t block) const { return block * length; }
+  int64_t size(int64_t block) const { return block + 1 < count ? length : k - block * length; }
+  int64_t k, count, length;
+};
+
+// B in panels: [block of k][panel of columns][step of k][kNr].
+class PackedB {
+ public:
+  PackedB(int64_t k, int64_t n);  // memory only
+  float* panel(int64_t block, int64_t panel) const {
+    return data_.data() + (block * blocks.length * panels + panel * blocks.size(block)) * width;
+  }
+  void pack(const float* b, int64_t ldb, bool transposed);  // in parallel
+
+  int64_t n, width, panels;
+  DepthBlocks blocks;
+
+ private:
+  Scratch<float> data_;
+};
+
+}  // namespace tern::cpu

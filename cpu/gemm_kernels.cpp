@@ -1,0 +1,143 @@
+#include "tern/cpu/gemm_kernels.h"
+
+#include "tern/cpu/vec.h"
+
+namespace tern::cpu::TERN_ISA {
+namespace {
+
+using V = Vec<float>;
+using Raw = V::Raw;
+constexpr int kLanes = V::kLanes;
+constexpr int kNr = 2 * kLanes;
+// As many rows as the register file holds: 2 kMr accumulators, two vectors of B, one broadcast of A.
+constexpr int kMr = kVectorBytes == 64 ? 14 : kVectorBytes == 32 ? 6 : 4;
+constexpr int kColumnStride = kVectorBytes == 64 ? 16 : kVectorBytes == 32 ? 8 : 4;
+
+template <int kRows, int kVectors>
+TERN_INLINE void store_tile(const TileJob& job, const Raw (&acc)[kRows][kVectors]) {
+  if (job.columns == kVectors * kLanes) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      float* c = job.c[r] + job.column;
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) {
+        V sum(acc[r][j]);
+        if (job.bias) sum += V::load(job.bias + j * kLanes);
+        if (job.accumulate) sum = V::load(c + j * kLanes) + sum;
+        sum.store(c + j * kLanes);
+      }
+    }
+    return;
+  }
+  float edge[kRows][kVectors * kLanes];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) V(acc[r][j]).store(edge[r] + j * kLanes);
+  for (int r = 0; r < kRows; ++r) {
+    float* c = job.c[r] + job.column;
+    for (int64_t i = 0; i < job.columns; ++i) {
+      const float sum = job.bias ? edge[r][i] + job.bias[i] : edge[r][i];
+      c[i] = job.accumulate ? c[i] + sum : sum;
+    }
+  }
+}
+
+template <int kRows, int kVectors, bool kByColumns>
+TERN_INLINE void run_tile(const TileJob& job) {
+  for (int r = 0; r < kRows; ++r) __builtin_prefetch(job.c[r] + job.column, 1);
+  Raw acc[kRows][kVectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) acc[r][j] = Raw{};
+  const float* a = job.a;
+  const float* b = job.b;
+#pragma GCC unroll 4
+  for (int64_t k = 0; k < job.depth; ++k) {
+    Raw row[kVectors];
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) row[j] = V::load(b + j * kLanes).v;
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const V x(a[kByColumns ? r : r * kRowStride]);
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) acc[r][j] += x.v * row[j];
+    }
+    b += kNr;
+    a += kByColumns ? kColumnStride : 1;
+  }
+  store_tile<kRows, kVectors>(job, acc);
+}
+
+template <int kRows, bool kByColumns>
+void tile(const TileJob& job) {
+  if (job.columns > kLanes) return run_tile<kRows, 2, kByColumns>(job);
+  run_tile<kRows, 1, kByColumns>(job);
+}
+
+void pack_panel(const float* src, int64_t ld, int64_t depth, int64_t columns, float* panel) {
+  if (columns == kNr) {
+    for (int64_t k = 0; k < depth; ++k, src += ld, panel += kNr) {
+      V::load(src).store(panel);
+      V::load(src + kLanes).store(panel + kLanes);
+    }
+    return;
+  }
+  for (int64_t k = 0; k < depth; ++k, src += ld, panel += kNr) {
+    for (int64_t j = 0; j < columns; ++j) panel[j] = src[j];
+    for (int64_t j = columns; j < kNr; ++j) panel[j] = 0;
+  }
+}
+
+// Blocks of 16 steps of depth: the lines of the source and of the panel stay in the first-level cache
+// meanwhile.
+void pack_panel_transposed(const float* src, int64_t ld, int64_t depth, int64_t columns, float* panel) {
+  constexpr int64_t kStep = 16;
+  for (int64_t k0 = 0; k0 < depth; k0 += kStep) {
+    const int64_t k1 = k0 + kStep < depth ? k0 + kStep : depth;
+    for (int64_t j = 0; j < columns; ++j)
+      for (int64_t k = k0; k < k1; ++k) panel[k * kNr + j] = src[j * ld + k];
+    for (int64_t k = k0; k < k1; ++k)
+      for (int64_t j = columns; j < kNr; ++j) panel[k * kNr + j] = 0;
+  }
+}
+
+void pack_rows(const float* src, int64_t ld, int64_t rows, int64_t depth, float* packed) {
+  for (int64_t r = 0; r < rows; ++r, src += ld, packed += kRowStride) {
+    int64_t k = 0;
+    for (; k + kLanes <= depth; k += kLanes) V::load(src + k).store(packed + k);
+    for (; k < depth; ++k) packed[k] = src[k];
+  }
+}
+
+void pack_columns(const float* src, int64_t ld, int64_t rows, int64_t depth, float* packed) {
+  for (int64_t k = 0; k < depth; ++k, src += ld, packed += kColumnStride)
+    for (int64_t r = 0; r < rows; ++r) packed[r] = src[r];
+}
+
+// The kernels of 1 .. kMr rows; more rows than the register file holds are never asked for.
+template <bool kByColumns, int... kRows>
+constexpr void fill(TileKernel* table) {
+  ((table[kRows] = kRows <= kMr ? &tile<(kRows <= kMr ? kRows : 1), kByColumns> : nullptr), ...);
+}
+
+constexpr GemmKernels make_table() {
+  GemmKernels t{};
+  t.tile_rows = kMr;
+  t.tile_columns = kNr;
+  t.column_stride = kColumnStride;
+  fill<false, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14>(t.by_rows);
+  fill<true, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14>(t.by_columns);
+  t.pack_panel = pack_panel;
+  t.pack_panel_transposed = pack_panel_transposed;
+  t.pack_rows = pack_rows;
+  t.pack_columns = pack_columns;
+  return t;
+}
+
+}  // namespace
+
+constinit const GemmKernels gemm_table = make_table();
+
+}  // namespace tern::cpu::TERN_ISA
