@@ -107,6 +107,32 @@ TERN_INLINE Vec<T> sqrt(Vec<T> a) {
   return r;
 }
 
+// The bits of the lanes as integers, and back; a Mask also serves as a vector of integers with the operators of C.
+template <class T>
+TERN_INLINE typename Vec<T>::Mask bits_of(Vec<T> a) { return (typename Vec<T>::Mask)a.v; }
+template <class T>
+TERN_INLINE Vec<T> from_bits(Vec<T>, typename Vec<T>::Mask bits) { return Vec<T>((typename Vec<T>::Raw)bits); }
+template <class T>
+TERN_INLINE Vec<T> from_int(Vec<T>, typename Vec<T>::Mask value) {
+  return Vec<T>(__builtin_convertvector(value, typename Vec<T>::Raw));
+}
+
+// y = f(a, b) computed in double: a formula that needs more than 24 bits on the way (pow).
+template <class F>
+TERN_INLINE Vec<float> in_double(const F& f, Vec<float> a, Vec<float> b) {
+  typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
+  union Lanes {
+    Vec<float>::Raw whole;
+    Half half[2];
+  } x{a.v}, y{b.v}, r{};
+  for (int i = 0; i < 2; ++i) {
+    const Vec<double> p(__builtin_convertvector(x.half[i], Vec<double>::Raw));
+    const Vec<double> q(__builtin_convertvector(y.half[i], Vec<double>::Raw));
+    r.half[i] = __builtin_convertvector(f(p, q).v, Half);
+  }
+  return Vec<float>(r.whole);
+}
+
 // Horizontal sum in a fixed pairwise order: lanes i and i + half are added until one is left.
 template <class T>
 TERN_INLINE T sum_lanes(Vec<T> a) {

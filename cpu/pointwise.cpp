@@ -1,0 +1,187 @@
+#include "tern/ops/pointwise.h"
+
+#include <algorithm>
+
+#include "tern/core/parallel.h"
+#include "tern/cpu/isa.h"
+#include "tern/cpu/pointwise_kernels.h"
+#include "tern/cpu/reference/pointwise.h"
+#include "tern/ops/pointwise_backend.h"
+
+namespace tern::cpu {
+namespace {
+
+constexpr int64_t kGrain =
+    16384;  // elements per task: several microseconds of work, a multiple of every vector
+
+const PointwiseKernels& kernels() {
+  return isa_pick(
+      []() -> auto& { return baseline::pointwise_table; }, []() -> auto& { return avx2::pointwise_table; },
+      []() -> auto& { return avx512::pointwise_table; });
+}
+
+// fast() for f32 on the vector kernels, naive(T{}) for everything the reference loops do.
+template <class Fast, class Naive>
+void dispatch(const char* op, DType dtype, Fast&& fast, Naive&& naive) {
+  switch (dtype) {
+    case DType::F32:
+      return use_reference() ? naive(float{}) : fast();
+    case DType::F64:
+      return naive(double{});
+    default:
+      break;
+  }
+  check<DTypeError>(false, op, ": dtype ", dtype, " is not supported on the CPU, allowed are f32 and f64",
+                    "; hint: cast with to(DType::F32)");
+}
+
+template <class F>
+void unary_forward(const F& f, const Tensor& x, const Tensor& y) {
+  dispatch(
+      F::kName, x.dtype(),
+      [&] {
+        const float* in = x.data<float>();
+        float* out = y.mutable_data<float>();
+        const UnaryKernels<F>& k = kernels();
+        parallel_for(x.numel(), kGrain,
+                     [&](int64_t begin, int64_t end) { k.forward(f, in + begin, out + begin, end - begin); });
+      },
+      [&]<class T>(T) { reference::unary_forward(f, x.data<T>(), y.mutable_data<T>(), x.numel()); });
+}
+
+template <class F>
+void unary_backward(const F& f, const Tensor& saved, const Tensor& dy, const Tensor& dx) {
+  dispatch(
+      F::kName, dy.dtype(),
+      [&] {
+        const float *s = saved.data<float>(), *in = dy.data<float>();
+        float* out = dx.mutable_data<float>();
+        const UnaryKernels<F>& k = kernels();
+        parallel_for(dy.numel(), kGrain, [&](int64_t begin, int64_t end) {
+          k.backward(f, s + begin, in + begin, out + begin, end - begin);
+        });
+      },
+      [&]<class T>(T) {
+        reference::unary_backward(f, saved.data<T>(), dy.data<T>(), dx.mutable_data<T>(), dy.numel());
+      });
+}
+
+// Runs a row kernel over the whole geometry. The two innermost merged dimensions are the rows and columns of
+// a call, an odometer walks the others; one long row is cut along its columns.
+template <class Kernel>
+void for_each_rows(const BroadcastGeometry& g, const BinaryRows& base, const Kernel& kernel) {
+  const auto inner = static_cast<size_t>(g.rank - 1);
+  BinaryRows all = base;
+  all.rows = 1;
+  all.cols = g.size[inner];
+  all.a_moves = g.a_stride[inner] != 0;
+  all.b_moves = g.b_stride[inner] != 0;
+  if (g.rank == 1) {
+    parallel_for(all.cols, kGrain, [&](int64_t begin, int64_t end) {
+      BinaryRows part = all;
+      part.cols = end - begin;
+      if (all.a_moves) part.a += begin;
+      if (all.b_moves) part.b += begin;
+      if (all.dy) part.dy += begin;
+      part.out += begin;
+      kernel(part);
+    });
+    return;
+  }
+  const size_t outer = inner - 1;
+  all.a_row = g.a_stride[outer];
+  all.b_row = g.b_stride[outer];
+  const int64_t total = all.cols == 0 ? 0 : g.shape.numel() / all.cols;
+  parallel_for(total, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, all.cols)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t row = begin; row < end;) {
+                   const int64_t first = row % g.size[outer];
+                   BinaryRows part = all;
+                   part.rows = std::min(end - row, g.size[outer] - first);
+                   part.a += first * all.a_row;
+                   part.b += first * all.b_row;
+                   int64_t rest = row / g.size[outer];
+                   for (size_t d = outer; d-- > 0;) {
+                     part.a += rest % g.size[d] * g.a_stride[d];
+                     part.b += rest % g.size[d] * g.b_stride[d];
+                     rest /= g.size[d];
+                   }
+                   if (all.dy) part.dy += row * all.cols;
+                   part.out += row * all.cols;
+                   kernel(part);
+                   row += part.rows;
+                 }
+               });
+}
+
+template <class F>
+void binary_forward(const F& f, const BroadcastGeometry& g, const Tensor& a, const Tensor& b,
+                    const Tensor& y) {
+  dispatch(
+      F::kName, a.dtype(),
+      [&] {
+        const BinaryKernels<F>& k = kernels();
+        const BinaryRows base{.a = a.data<float>(), .b = b.data<float>(), .out = y.mutable_data<float>()};
+        for_each_rows(g, base, [&](const BinaryRows& rows) { k.forward(f, rows); });
+      },
+      [&]<class T>(T) {
+        const T *pa = a.data<T>(), *pb = b.data<T>();
+        T* out = y.mutable_data<T>();
+        reference::for_each_broadcast(
+            g, 0, y.numel(), [&](int64_t i, int64_t ia, int64_t ib) { out[i] = f.forward(pa[ia], pb[ib]); });
+      });
+}
+
+template <class F, bool kOfA>
+void binary_backward(const F& f, const BroadcastGeometry& g, const Tensor& a, const Tensor& b,
+                     const Tensor& dy, const Tensor& dx) {
+  dispatch(
+      F::kName, dy.dtype(),
+      [&] {
+        const BinaryKernels<F>& k = kernels();
+        const BinaryRows base{.a = a.data<float>(),
+                              .b = b.data<float>(),
+                              .dy = dy.data<float>(),
+                              .out = dx.mutable_data<float>()};
+        const auto kernel = kOfA ? k.backward_a : k.backward_b;
+        for_each_rows(g, base, [&](const BinaryRows& rows) { kernel(f, rows); });
+      },
+      [&]<class T>(T) {
+        const T *pa = a.data<T>(), *pb = b.data<T>(), *pdy = dy.data<T>();
+        T* out = dx.mutable_data<T>();
+        reference::for_each_broadcast(g, 0, dy.numel(), [&](int64_t i, int64_t ia, int64_t ib) {
+          if constexpr (kOfA)
+            out[i] = f.backward_a(pa[ia], pb[ib], pdy[i]);
+          else
+            out[i] = f.backward_b(pa[ia], pb[ib], pdy[i]);
+        });
+      });
+}
+
+template <class... U, class... B>
+constexpr PointwiseBackend make_backend(FormulaList<U...>, FormulaList<B...>) {
+  return {UnaryEntry<U>{&unary_forward<U>, &unary_backward<U>}...,
+          BinaryEntry<B>{&binary_forward<B>, &binary_backward<B, true>, &binary_backward<B, false>}...};
+}
+
+}  // namespace
+
+const PointwiseBackend& pointwise_backend() {
+  static constexpr PointwiseBackend kBackend = make_backend(UnaryFormulas{}, BinaryFormulas{});
+  return kBackend;
+}
+
+void add_in_place(const Tensor& a, const Tensor& b) {
+  dispatch(
+      "add_in_place", a.dtype(),
+      [&] {
+        float* out = a.mutable_data<float>();
+        const float* in = b.data<float>();
+        parallel_for(a.numel(), kGrain, [&](int64_t begin, int64_t end) {
+          kernels().add_in_place(out + begin, in + begin, end - begin);
+        });
+      },
+      [&]<class T>(T) { reference::add_in_place(a.mutable_data<T>(), b.data<T>(), a.numel()); });
+}
+
+}  // namespace tern::cpu

@@ -1,0 +1,86 @@
+#pragma once
+// unary(formula, x) and binary(formula, a, b): forward, record, and backward of every pointwise operation.
+// ops/pointwise.cpp gives them their public names.
+
+#include "tern/core/autograd.h"
+#include "tern/core/error.h"
+#include "tern/ops/pointwise_backend.h"
+
+namespace tern {
+
+inline const PointwiseBackend& pointwise_backend(const Device& device) {
+  return on_device(
+      device, []() -> const PointwiseBackend& { return cpu::pointwise_backend(); },
+      []() -> const PointwiseBackend& { return cu::pointwise_backend(); });
+}
+
+template <class F>
+struct UnaryNode final : OpNode<UnaryNode<F>> {
+  static constexpr std::string_view kName = F::kName;
+  Gradients backward(const Gradients& dy) override {
+    const Tensor& s = F::kSaves == Saves::Nothing ? dy[0] : saved.get(*this);
+    Tensor dx = Tensor::empty(dy[0].shape(), {dy[0].dtype(), dy[0].device()});
+    pointwise_backend(dy[0].device()).UnaryEntry<F>::backward(formula, s, dy[0], dx);
+    return {dx};
+  }
+  F formula;
+  Saved saved;
+};
+
+template <class F>
+Tensor unary(const F& formula, const Tensor& x) {
+  check(x.defined(), F::kName, ": x is undefined");
+  Tensor y = Tensor::empty(x.shape(), {x.dtype(), x.device()});
+  pointwise_backend(x.device()).UnaryEntry<F>::forward(formula, x, y);
+  return record<UnaryNode<F>>(y, {x}, [&](UnaryNode<F>& node) {
+    node.formula = formula;
+    if constexpr (F::kSaves == Saves::Input) node.saved = x;
+    if constexpr (F::kSaves == Saves::Output) node.saved = y;
+  });
+}
+
+template <class F>
+struct BinaryNode final : OpNode<BinaryNode<F>> {
+  static constexpr std::string_view kName = F::kName;
+  // In the broadcast shape; the engine sums them down.
+  Gradients backward(const Gradients& dy) override {
+    const Tensor& at = F::kReadsA ? a.get(*this) : dy[0];
+    const Tensor& bt = F::kReadsB ? b.get(*this) : dy[0];
+    const BinaryEntry<F>& kernels = pointwise_backend(dy[0].device());
+    Gradients dx(2);
+    for (int i = 0; i < 2; ++i) {
+      if (!this->needs(i)) continue;
+      if (i == 0 ? F::kPassesA : F::kPassesB) {
+        dx[i] = dy[0];
+        continue;
+      }
+      dx[i] = Tensor::empty(dy[0].shape(), {dy[0].dtype(), dy[0].device()});
+      (i == 0 ? kernels.backward_a : kernels.backward_b)(formula, geometry, at, bt, dy[0], dx[i]);
+    }
+    return dx;
+  }
+  F formula;
+  BroadcastGeometry geometry;
+  Saved a, b;
+};
+
+template <class F>
+Tensor binary(const F& formula, const Tensor& a, const Tensor& b) {
+  check(a.defined() && b.defined(), F::kName, ": ", a.defined() ? "b" : "a", " is undefined");
+  check<DTypeError>(a.dtype() == b.dtype(), F::kName, ": dtypes differ (", describe(a), " and ", describe(b),
+                    "); hint: cast one with to(dtype)");
+  check<DeviceError>(a.device() == b.device(), F::kName, ": devices differ (", a.device(), " and ",
+                     b.device(), "); hint: move one with to(device)");
+  const BroadcastGeometry geometry = broadcast_geometry(F::kName, a.shape(), b.shape());
+  Tensor y = Tensor::empty(geometry.shape, {a.dtype(), a.device()});
+  const BinaryEntry<F>& kernels = pointwise_backend(a.device());
+  kernels.forward(formula, geometry, a, b, y);
+  return record<BinaryNode<F>>(y, {a, b}, [&](BinaryNode<F>& node) {
+    node.formula = formula;
+    node.geometry = geometry;
+    if constexpr (F::kReadsA) node.a = a;
+    if constexpr (F::kReadsB) node.b = b;
+  });
+}
+
+}  // namespace tern
