@@ -32,16 +32,12 @@ template <class T>
 class Ref {
  public:
   Ref() = default;
-  explicit Ref(T* object) : object_(object) {
-    if (object_) object_->retain();
-  }
+  explicit Ref(T* object) : object_(object) { if (object_) object_->retain(); }
   Ref(const Ref& other) : Ref(other.object_) {}
   Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
   template <class U>
   Ref(const Ref<U>& other) : Ref(static_cast<T*>(other.get())) {}
-  ~Ref() {
-    if (object_) object_->release();
-  }
+  ~Ref() { if (object_) object_->release(); }
   Ref& operator=(Ref other) noexcept {
     std::swap(object_, other.object_);
     return *this;
@@ -60,8 +56,6 @@ class Ref {
 };
 
 template <class T, class... Args>
-Ref<T> make_ref(Args&&... args) {
-  return Ref<T>(new T(std::forward<Args>(args)...));
-}
+Ref<T> make_ref(Args&&... args) { return Ref<T>(new T(std::forward<Args>(args)...)); }
 
 }  // namespace tern

@@ -26,8 +26,7 @@ Shape::Shape(std::initializer_list<int64_t> dims) { set({dims.begin(), dims.size
 Shape::Shape(std::span<const int64_t> dims) { set(dims); }
 
 void Shape::set(std::span<const int64_t> dims) {
-  check<ShapeError>(dims.size() <= kMaxRank, "shape: rank ", dims.size(), " is above the limit of ",
-                    kMaxRank);
+  check<ShapeError>(dims.size() <= kMaxRank, "shape: rank ", dims.size(), " is above the limit of ", kMaxRank);
   rank_ = static_cast<int>(dims.size());
   std::copy(dims.begin(), dims.end(), dims_.begin());
   // The product over the non-zero dimensions is bounded, so that a zero cannot hide an overflow.
@@ -35,10 +34,8 @@ void Shape::set(std::span<const int64_t> dims) {
   bool empty = false;
   for (const int64_t dim : dims) {
     check<ShapeError>(dim >= 0, "shape: negative size ", dim);
-    if (dim == 0)
-      empty = true;
-    else
-      nonzero = checked::mul(nonzero, dim);
+    if (dim == 0) empty = true;
+    else nonzero = checked::mul(nonzero, dim);
     check<ShapeError>(nonzero <= kMaxBytes / 8, "shape: more than ", kMaxBytes / 8, " elements");
   }
   numel_ = empty ? 0 : nonzero;

@@ -1,5 +1,5 @@
-// Reductions on the CPU. A sum runs in f64 over tiles of fixed length whose partial sums are added in order:
-// the result does not depend on the number of threads, and the loop over inner or over the tile vectorises.
+// Reductions on the CPU. A sum runs in f64 over tiles of fixed length whose partial sums are added in order: the
+// result does not depend on the number of threads, and the loop over inner or over the tile vectorises.
 
 #include "tern/ops/reduce.h"
 
@@ -50,8 +50,7 @@ void column_sums(const T* x, int64_t n, int64_t inner, double scale, T* y) {
     }
   });
   for (int64_t t = 1; t < tiles; ++t)
-    for (int64_t k = 0; k < inner; ++k)
-      partial[static_cast<size_t>(k)] += partial[static_cast<size_t>(t * inner + k)];
+    for (int64_t k = 0; k < inner; ++k) partial[static_cast<size_t>(k)] += partial[static_cast<size_t>(t * inner + k)];
   for (int64_t k = 0; k < inner; ++k)
     y[k] = static_cast<T>((tiles > 0 ? partial[static_cast<size_t>(k)] : 0.0) * scale);
 }
@@ -67,10 +66,8 @@ void sum_axis_loop(const ReduceGeometry& g, const T* x, double scale, T* y) {
                  [&](int64_t begin, int64_t end) {
                    for (int64_t o = begin; o < end; ++o) {
                      const T* block = x + o * g.n * g.inner;
-                     if (g.inner == 1)
-                       y[o] = static_cast<T>(contiguous_sum(block, g.n) * scale);
-                     else
-                       column_sums(block, g.n, g.inner, scale, y + o * g.inner);
+                     if (g.inner == 1) y[o] = static_cast<T>(contiguous_sum(block, g.n) * scale);
+                     else column_sums(block, g.n, g.inner, scale, y + o * g.inner);
                    }
                  });
   }
@@ -96,17 +93,13 @@ void extreme_axis_loop(const ReduceGeometry& g, Extreme which, const T* x, T* y,
 }  // namespace
 
 void sum_axis(const ReduceGeometry& g, const Tensor& x, double scale, const Tensor& y) {
-  if (x.dtype() == DType::F64)
-    sum_axis_loop(g, x.data<double>(), scale, y.mutable_data<double>());
-  else
-    sum_axis_loop(g, x.data<float>(), scale, y.mutable_data<float>());
+  if (x.dtype() == DType::F64) sum_axis_loop(g, x.data<double>(), scale, y.mutable_data<double>());
+  else sum_axis_loop(g, x.data<float>(), scale, y.mutable_data<float>());
 }
 
 void extreme_axis(const ReduceGeometry& g, Extreme which, const Tensor& x, const Tensor& y, int64_t* index) {
-  if (x.dtype() == DType::F64)
-    extreme_axis_loop(g, which, x.data<double>(), y.mutable_data<double>(), index);
-  else
-    extreme_axis_loop(g, which, x.data<float>(), y.mutable_data<float>(), index);
+  if (x.dtype() == DType::F64) extreme_axis_loop(g, which, x.data<double>(), y.mutable_data<double>(), index);
+  else extreme_axis_loop(g, which, x.data<float>(), y.mutable_data<float>(), index);
 }
 
 }  // namespace tern::cpu
