@@ -172,7 +172,8 @@ void check_cpu(Device device) {
 
 void* allocate_bytes(int64_t bytes, Device device) {
   check_cpu(device);
-  check<ShapeError>(bytes >= 0 && bytes <= Shape::kMaxBytes, "memory: ", bytes, " bytes asked for in one block");
+  check<ShapeError>(bytes >= 0 && bytes <= Shape::kMaxBytes, "memory: ", bytes,
+                    " bytes asked for in one block");
   return cpu_allocator().allocate(bytes);
 }
 
@@ -205,7 +206,8 @@ int64_t available_memory() {
   if (getrlimit(RLIMIT_AS, &address_space) == 0 && address_space.rlim_cur != RLIM_INFINITY) {
     const int64_t pages = read_number("/proc/self/statm");
     const int64_t mapped = pages > 0 ? pages * sysconf(_SC_PAGESIZE) : 0;
-    available = std::min(available, std::max<int64_t>(0, static_cast<int64_t>(address_space.rlim_cur) - mapped));
+    available =
+        std::min(available, std::max<int64_t>(0, static_cast<int64_t>(address_space.rlim_cur) - mapped));
   }
   return available;
 }

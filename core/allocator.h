@@ -1,7 +1,7 @@
 #pragma once
-// The caching allocator: freed blocks are kept per size class and handed out again, so that a steady training step
-// asks the operating system for nothing. A request beyond the available memory (MemAvailable, cgroup limit) is
-// refused with MemoryError before it is touched.
+// The caching allocator: freed blocks are kept per size class and handed out again, so that a steady training
+// step asks the operating system for nothing. A request beyond the available memory (MemAvailable, cgroup
+// limit) is refused with MemoryError before it is touched.
 
 #include <cstdint>
 
@@ -23,10 +23,12 @@ MemoryStats memory_stats(Device device = kCpu);
 void reset_peak_memory(Device device = kCpu);
 void release_cached_memory(Device device = kCpu);
 
-// What the process may still take, in bytes: the smallest of MemAvailable, the cgroup's and the process's limits.
+// What the process may still take, in bytes: the smallest of MemAvailable, the cgroup's and the process's
+// limits.
 int64_t available_memory();
 
-// Tests: the n-th following allocation (1 = the next) throws MemoryError, once, or from then on. 0 switches off.
+// Tests: the n-th following allocation (1 = the next) throws MemoryError, once, or from then on. 0 switches
+// off.
 void fail_allocation_for_test(int64_t nth, bool permanent = false);
 
 }  // namespace tern

@@ -32,8 +32,8 @@ FiniteCheckGuard::~FiniteCheckGuard() { t_finite_checks = before_; }
 
 Node::Node() : sequence(g_sequence.fetch_add(1, std::memory_order_relaxed)) {}
 
-// Deleting a node drops its edges, which may dispose of the next node, and so on down a chain of any length. The
-// outermost call works through a list instead of letting the destructors recurse.
+// Deleting a node drops its edges, which may dispose of the next node, and so on down a chain of any length.
+// The outermost call works through a list instead of letting the destructors recurse.
 void Node::dispose() {
   thread_local std::vector<Node*> pending;
   thread_local bool draining = false;
@@ -57,7 +57,8 @@ Saved& Saved::operator=(const Tensor& tensor) {
 const Tensor& Saved::get(const Node& node) const {
   if (tensor_.defined()) {
     check(tensor_.version() == version_, node.name(), ": the tensor ", describe(tensor_),
-          " saved for backward has been changed in place since; hint: change it after backward, or pass a clone()");
+          " saved for backward has been changed in place since; hint: change it after backward, or pass a "
+          "clone()");
   }
   return tensor_;
 }
@@ -77,8 +78,8 @@ void check_finite(std::string_view op, const Tensor& output) {
 }
 
 bool wants_gradient(std::span<const Tensor> inputs) {
-  return t_grad_enabled &&
-         std::any_of(inputs.begin(), inputs.end(), [](const Tensor& x) { return x.defined() && x.requires_grad(); });
+  return t_grad_enabled && std::any_of(inputs.begin(), inputs.end(),
+                                       [](const Tensor& x) { return x.defined() && x.requires_grad(); });
 }
 
 void connect(const Ref<Node>& node, std::span<const Tensor> inputs) {
@@ -108,8 +109,9 @@ struct Later {
   bool operator()(const Ref<Node>& a, const Ref<Node>& b) const { return a->sequence < b->sequence; }
 };
 
-// One walk over the tape. A node is ready when it is the youngest one that holds a gradient: every consumer of its
-// outputs is younger, so it has run. The order, and with it the order of every sum, is that of recording.
+// One walk over the tape. A node is ready when it is the youngest one that holds a gradient: every consumer
+// of its outputs is younger, so it has run. The order, and with it the order of every sum, is that of
+// recording.
 class Walk {
  public:
   explicit Walk(bool retain_graph) : retain_graph_(retain_graph) {}
@@ -137,7 +139,8 @@ class Walk {
 
  private:
   void run_node(Node& node, const Gradients& dy) {
-    check(!node.spent, node.name(), ": backward ran through this graph before and freed it; hint: pass "
+    check(!node.spent, node.name(),
+          ": backward ran through this graph before and freed it; hint: pass "
           "{.retain_graph = true} to the first backward");
     Gradients dx = node.backward(dy);
     for (size_t i = 0; i < dx.size(); ++i) {
@@ -167,7 +170,8 @@ bool Tensor::is_leaf() const { return !impl_of(*this).producer; }
 
 Tensor& Tensor::set_requires_grad(bool on) {
   const TensorImpl& impl = impl_of(*this);
-  check(!impl.producer, "set_requires_grad: ", describe(*this), " is the result of an operation; hint: detach() it");
+  check(!impl.producer, "set_requires_grad: ", describe(*this),
+        " is the result of an operation; hint: detach() it");
   check<DTypeError>(!on || is_floating(impl.dtype), "set_requires_grad: ", impl.dtype, " has no gradient");
   impl_->requires_grad = on;
   if (on && !impl_->leaf) impl_->leaf = make_ref<LeafNode>();
@@ -183,8 +187,8 @@ Tensor Tensor::grad() const {
 void Tensor::set_grad(Tensor grad) {
   const TensorImpl& impl = impl_of(*this);
   check(static_cast<bool>(impl.leaf), "set_grad: ", describe(*this), " does not require a gradient");
-  check<ShapeError>(!grad.defined() || grad.shape() == impl.shape, "set_grad: gradient ", describe(grad), " for ",
-                    describe(*this));
+  check<ShapeError>(!grad.defined() || grad.shape() == impl.shape, "set_grad: gradient ", describe(grad),
+                    " for ", describe(*this));
   impl_->leaf->grad = std::move(grad);
 }
 
@@ -204,8 +208,8 @@ void Tensor::backward(const Tensor& dy, BackwardOptions options) const {
   check(!options.create_graph, "backward: second derivatives are not supported (create_graph)");
   check(requires_grad(), "backward: ", describe(*this),
         " does not require a gradient; hint: no input of its operations does, or a NoGradGuard was held");
-  check<ShapeError>(dy.shape() == shape() && dy.dtype() == dtype(), "backward: gradient ", describe(dy), " for ",
-                    describe(*this));
+  check<ShapeError>(dy.shape() == shape() && dy.dtype() == dtype(), "backward: gradient ", describe(dy),
+                    " for ", describe(*this));
   NoGradGuard no_grad;
   Walk walk(options.retain_graph);
   walk.add({impl.producer ? impl.producer : Ref<Node>(impl.leaf), impl.output, impl.shape}, dy.detach());

@@ -1,13 +1,13 @@
 #pragma once
 // Reverse-mode automatic differentiation on a tape of nodes.
 //
-// For y = f(x1 .. xn) a node keeps what f's derivative needs and an edge to the producer of each input that takes
-// part in differentiation. backward() walks the nodes in reverse order of creation (an input's producer is always
-// older than its consumer, so that is a topological order) and applies the chain rule
+// For y = f(x1 .. xn) a node keeps what f's derivative needs and an edge to the producer of each input that
+// takes part in differentiation. backward() walks the nodes in reverse order of creation (an input's producer
+// is always older than its consumer, so that is a topological order) and applies the chain rule
 //     dL/dx_i = sum over consumers of (dL/dy) dy/dx_i .
-// A node only returns gradients. The engine adds them up, undoes broadcasting, skips what needs none, and frees each
-// node as soon as it has run. The walk and the destruction of a graph are loops: a chain of a million nodes neither
-// overflows the stack on backward nor when it is dropped.
+// A node only returns gradients. The engine adds them up, undoes broadcasting, skips what needs none, and
+// frees each node as soon as it has run. The walk and the destruction of a graph are loops: a chain of a
+// million nodes neither overflows the stack on backward nor when it is dropped.
 //
 // An operation records itself like this:
 //
@@ -31,8 +31,8 @@
 
 namespace tern {
 
-// Whether operations record themselves on this thread. NoGradGuard switches recording off for a scope; changes in
-// place (parameters, running statistics) happen under it.
+// Whether operations record themselves on this thread. NoGradGuard switches recording off for a scope;
+// changes in place (parameters, running statistics) happen under it.
 bool grad_enabled();
 class NoGradGuard {
  public:
@@ -45,8 +45,8 @@ class NoGradGuard {
   bool before_;
 };
 
-// In its scope every recorded output and every gradient is tested; the first that is not finite throws NumericError
-// naming the operation. Slow: the trainer reruns a failed step under it.
+// In its scope every recorded output and every gradient is tested; the first that is not finite throws
+// NumericError naming the operation. Slow: the trainer reruns a failed step under it.
 class FiniteCheckGuard {
  public:
   FiniteCheckGuard();
@@ -58,8 +58,8 @@ class FiniteCheckGuard {
 
 using Gradients = std::vector<Tensor>;  // one per input (or output); undefined where there is none
 
-// A tensor kept for backward: shares the data, not the history (so a node that keeps its own output makes no cycle).
-// get() throws UsageError, naming op and tensor, if the data has been changed in place since.
+// A tensor kept for backward: shares the data, not the history (so a node that keeps its own output makes no
+// cycle). get() throws UsageError, naming op and tensor, if the data has been changed in place since.
 class Saved {
  public:
   Saved() = default;
@@ -74,9 +74,9 @@ class Saved {
 
 // Where the gradient of one input goes.
 struct Edge {
-  Ref<Node> node;         // producer of the input, or its leaf node
-  int output = 0;         // which of the producer's outputs
-  Shape shape;            // of the input, to undo broadcasting
+  Ref<Node> node;  // producer of the input, or its leaf node
+  int output = 0;  // which of the producer's outputs
+  Shape shape;     // of the input, to undo broadcasting
   explicit operator bool() const { return static_cast<bool>(node); }
 };
 
@@ -84,16 +84,16 @@ class Node : public RefCounted {
  public:
   Node();
   virtual std::string_view name() const = 0;
-  // dy[i]: gradient of output i, undefined if output i was not used. Returns one gradient per input, undefined where
-  // needs(i) is false; a gradient may have the broadcast shape, the engine sums it down.
+  // dy[i]: gradient of output i, undefined if output i was not used. Returns one gradient per input,
+  // undefined where needs(i) is false; a gradient may have the broadcast shape, the engine sums it down.
   virtual Gradients backward(const Gradients& dy) = 0;
 
   bool needs(int input) const { return static_cast<size_t>(input) < edges.size() && edges[input]; }
 
   std::vector<Edge> edges;  // one per input; empty edge: no gradient wanted
   int outputs = 1;
-  int64_t sequence;         // creation order on the process
-  bool spent = false;       // ran without retain_graph: cannot run again
+  int64_t sequence;    // creation order on the process
+  bool spent = false;  // ran without retain_graph: cannot run again
 
  protected:
   void dispose() final;  // iterative
@@ -112,11 +112,12 @@ void check_finite(std::string_view op, const Tensor& output);
 bool finite_checks();
 }  // namespace detail
 
-// Puts y = op(inputs) on the tape if recording is on and an input requires a gradient; fill(node) then stores what
-// backward needs. Returns y.
+// Puts y = op(inputs) on the tape if recording is on and an input requires a gradient; fill(node) then stores
+// what backward needs. Returns y.
 template <class N, class Fill>
 Tensor record(const Tensor& y, std::span<const Tensor> inputs, Fill&& fill) {
-  if (detail::finite_checks()) [[unlikely]] detail::check_finite(N::kName, y);
+  if (detail::finite_checks()) [[unlikely]]
+    detail::check_finite(N::kName, y);
   if (!detail::wants_gradient(inputs)) return y;
   auto node = make_ref<N>();
   fill(*node);
@@ -144,7 +145,7 @@ void record_many(const std::vector<Tensor>& ys, std::initializer_list<Tensor> in
 
 // What the engine needs from the operations (defined in ops/accumulate.cpp; core never includes ops).
 namespace engine {
-Tensor add(const Tensor& a, const Tensor& b);            // same shape; may reuse a's storage if nobody else holds it
+Tensor add(const Tensor& a, const Tensor& b);  // same shape; may reuse a's storage if nobody else holds it
 Tensor sum_to(const Tensor& gradient, const Shape& shape);  // undoes broadcasting
 Tensor ones_like(const Tensor& y);
 bool all_finite(const Tensor& x);

@@ -1,8 +1,10 @@
 #pragma once
-// The one mechanism for second forms of a weight: packed panels, bf16 copies, Winograd transforms, folded batch norm.
+// The one mechanism for second forms of a weight: packed panels, bf16 copies, Winograd transforms, folded
+// batch norm.
 //
-// A derived value hangs on the Storage it was made from, tagged with the version it saw; it is remade when the
-// storage has changed since, and dies with it. Safe from many threads; a value in use stays alive until released.
+// A derived value hangs on the Storage it was made from, tagged with the version it saw; it is remade when
+// the storage has changed since, and dies with it. Safe from many threads; a value in use stays alive until
+// released.
 //
 //   auto panels = Derived<PackedPanels>::of(weight.storage(), key, [&] { return pack(weight); });
 

@@ -27,8 +27,8 @@ inline constexpr Device kCpu{};
 
 std::string to_string(const Device& device);  // "cpu", "cuda:0"
 
-// The one dispatch helper. Both arguments are lambdas that call one backend's kernel; in a build without CUDA the
-// second is discarded, so that its kernel need not exist.
+// The one dispatch helper. Both arguments are lambdas that call one backend's kernel; in a build without CUDA
+// the second is discarded, so that its kernel need not exist.
 //   on_device(x.device(), [&] { return cpu::relu(x, y); }, [&] { return cu::relu(x, y); });
 template <class CpuCall, class CudaCall>
 decltype(auto) on_device(const Device& device, CpuCall&& cpu_call, CudaCall&& cuda_call) {

@@ -1,6 +1,6 @@
 #pragma once
-// Element types. Parameters are f32; activations may be bf16 (they then carry the precision of the step); f64 is
-// the type of gradient checks; i64 holds labels and indices; u8 holds photos.
+// Element types. Parameters are f32; activations may be bf16 (they then carry the precision of the step); f64
+// is the type of gradient checks; i64 holds labels and indices; u8 holds photos.
 
 #include <cstdint>
 #include <cstring>
@@ -34,25 +34,36 @@ struct bfloat16 {
 constexpr int64_t size_of(DType dtype) {
   switch (dtype) {
     case DType::F64:
-    case DType::I64: return 8;
+    case DType::I64:
+      return 8;
     case DType::F32:
-    case DType::I32: return 4;
-    case DType::BF16: return 2;
+    case DType::I32:
+      return 4;
+    case DType::BF16:
+      return 2;
     case DType::U8:
-    case DType::Bool: return 1;
+    case DType::Bool:
+      return 1;
   }
   return 0;
 }
 
 constexpr std::string_view to_string(DType dtype) {
   switch (dtype) {
-    case DType::F32: return "f32";
-    case DType::F64: return "f64";
-    case DType::BF16: return "bf16";
-    case DType::I64: return "i64";
-    case DType::I32: return "i32";
-    case DType::U8: return "u8";
-    case DType::Bool: return "bool";
+    case DType::F32:
+      return "f32";
+    case DType::F64:
+      return "f64";
+    case DType::BF16:
+      return "bf16";
+    case DType::I64:
+      return "i64";
+    case DType::I32:
+      return "i32";
+    case DType::U8:
+      return "u8";
+    case DType::Bool:
+      return "bool";
   }
   return "?";
 }
@@ -62,12 +73,19 @@ constexpr bool is_floating(DType dtype) {
 }
 
 // dtype_of<float> == DType::F32
-template <class T> inline constexpr DType dtype_of = DType::F32;
-template <> inline constexpr DType dtype_of<double> = DType::F64;
-template <> inline constexpr DType dtype_of<bfloat16> = DType::BF16;
-template <> inline constexpr DType dtype_of<int64_t> = DType::I64;
-template <> inline constexpr DType dtype_of<int32_t> = DType::I32;
-template <> inline constexpr DType dtype_of<uint8_t> = DType::U8;
-template <> inline constexpr DType dtype_of<bool> = DType::Bool;
+template <class T>
+inline constexpr DType dtype_of = DType::F32;
+template <>
+inline constexpr DType dtype_of<double> = DType::F64;
+template <>
+inline constexpr DType dtype_of<bfloat16> = DType::BF16;
+template <>
+inline constexpr DType dtype_of<int64_t> = DType::I64;
+template <>
+inline constexpr DType dtype_of<int32_t> = DType::I32;
+template <>
+inline constexpr DType dtype_of<uint8_t> = DType::U8;
+template <>
+inline constexpr DType dtype_of<bool> = DType::Bool;
 
 }  // namespace tern

@@ -42,18 +42,39 @@ struct ErrorOf : Error {
   explicit ErrorOf(const std::string& text) : Error(kKind, text) {}
 };
 
-struct UsageError : ErrorOf<ErrorKind::Usage> { using ErrorOf::ErrorOf; };
-struct ShapeError : ErrorOf<ErrorKind::Usage> { using ErrorOf::ErrorOf; };
-struct DTypeError : ErrorOf<ErrorKind::Usage> { using ErrorOf::ErrorOf; };
-struct DataError : ErrorOf<ErrorKind::Data> { using ErrorOf::ErrorOf; };
-struct IoError : ErrorOf<ErrorKind::Io> { using ErrorOf::ErrorOf; };
-struct MemoryError : ErrorOf<ErrorKind::Memory> { using ErrorOf::ErrorOf; };
-struct NumericError : ErrorOf<ErrorKind::Numeric> { using ErrorOf::ErrorOf; };
-struct IncompatibleError : ErrorOf<ErrorKind::Incompatible> { using ErrorOf::ErrorOf; };
-struct DeviceError : ErrorOf<ErrorKind::Device> { using ErrorOf::ErrorOf; };
-struct InternalError : ErrorOf<ErrorKind::Internal> { using ErrorOf::ErrorOf; };
+struct UsageError : ErrorOf<ErrorKind::Usage> {
+  using ErrorOf::ErrorOf;
+};
+struct ShapeError : ErrorOf<ErrorKind::Usage> {
+  using ErrorOf::ErrorOf;
+};
+struct DTypeError : ErrorOf<ErrorKind::Usage> {
+  using ErrorOf::ErrorOf;
+};
+struct DataError : ErrorOf<ErrorKind::Data> {
+  using ErrorOf::ErrorOf;
+};
+struct IoError : ErrorOf<ErrorKind::Io> {
+  using ErrorOf::ErrorOf;
+};
+struct MemoryError : ErrorOf<ErrorKind::Memory> {
+  using ErrorOf::ErrorOf;
+};
+struct NumericError : ErrorOf<ErrorKind::Numeric> {
+  using ErrorOf::ErrorOf;
+};
+struct IncompatibleError : ErrorOf<ErrorKind::Incompatible> {
+  using ErrorOf::ErrorOf;
+};
+struct DeviceError : ErrorOf<ErrorKind::Device> {
+  using ErrorOf::ErrorOf;
+};
+struct InternalError : ErrorOf<ErrorKind::Internal> {
+  using ErrorOf::ErrorOf;
+};
 
-// Names the module whose forward runs, for error texts. Nested scopes join with dots; name must outlive the scope.
+// Names the module whose forward runs, for error texts. Nested scopes join with dots; name must outlive the
+// scope.
 class ErrorScope {
  public:
   explicit ErrorScope(std::string_view name);
@@ -61,7 +82,6 @@ class ErrorScope {
   ErrorScope(const ErrorScope&) = delete;
   ErrorScope& operator=(const ErrorScope&) = delete;
   static std::string path();  // "encoder.block1.conv1", empty outside modules
-
 };
 
 // Text from a file or a command line, made safe to print: control and non-ASCII-printable bytes become \xNN.
@@ -75,7 +95,8 @@ void append_part(std::string& text, int64_t part);
 void append_part(std::string& text, uint64_t part);
 void append_part(std::string& text, double part);
 
-// Integers widen to 64 bits; everything with a to_string() found by argument-dependent lookup prints through it.
+// Integers widen to 64 bits; everything with a to_string() found by argument-dependent lookup prints through
+// it.
 template <class T>
 void append_any(std::string& text, const T& part) {
   if constexpr (std::is_same_v<T, bool>) {
@@ -101,10 +122,12 @@ template <class E, class... Parts>
 }
 }  // namespace detail
 
-// Throws E with the concatenated parts when cond is false. Parts: text, numbers, or anything with to_string().
+// Throws E with the concatenated parts when cond is false. Parts: text, numbers, or anything with
+// to_string().
 template <class E = UsageError, class... Parts>
 inline void check(bool cond, const Parts&... parts) {
-  if (!cond) [[unlikely]] detail::fail<E>(parts...);
+  if (!cond) [[unlikely]]
+    detail::fail<E>(parts...);
 }
 
 // Concatenates parts the way check() does.

@@ -19,8 +19,8 @@
 namespace tern {
 namespace {
 
-// One parallel_for: chunks are taken from a counter until none is left. It lives on the caller's stack; helpers
-// counts the pool threads inside it, and the caller leaves only when none is.
+// One parallel_for: chunks are taken from a counter until none is left. It lives on the caller's stack;
+// helpers counts the pool threads inside it, and the caller leaves only when none is.
 struct Job {
   int64_t n, chunk;
   detail::ParallelBody body;

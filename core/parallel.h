@@ -1,10 +1,12 @@
 #pragma once
-// The thread pool. parallel_for cuts [0, n) into chunks that are multiples of grain and runs body on each, on this
-// thread and on the pool's. Chunks go to whoever is free, so a body must only write outputs of its own chunk; sums
-// across chunks are the caller's, over tiles that do not depend on the number of threads (design rule 15).
+// The thread pool. parallel_for cuts [0, n) into chunks that are multiples of grain and runs body on each, on
+// this thread and on the pool's. Chunks go to whoever is free, so a body must only write outputs of its own
+// chunk; sums across chunks are the caller's, over tiles that do not depend on the number of threads (design
+// rule 15).
 //
-// Calls from many threads at once and calls from inside a body are allowed and cannot deadlock: the caller works
-// through its own chunks even if no pool thread ever helps. The first exception of a body is rethrown to the caller.
+// Calls from many threads at once and calls from inside a body are allowed and cannot deadlock: the caller
+// works through its own chunks even if no pool thread ever helps. The first exception of a body is rethrown
+// to the caller.
 
 #include <cstdint>
 #include <type_traits>
@@ -13,7 +15,8 @@
 namespace tern {
 
 int num_threads();
-// 1 .. 1024; defaults to TERN_NUM_THREADS, else the processors this process may use. Throws UsageError out of range.
+// 1 .. 1024; defaults to TERN_NUM_THREADS, else the processors this process may use. Throws UsageError out of
+// range.
 void set_num_threads(int threads);
 
 namespace detail {

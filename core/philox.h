@@ -1,8 +1,8 @@
 #pragma once
-// Philox4x32-10, a counter-based random generator: block = f(key, counter), no state. Keyed by the seed, with the
-// counter (stream, step, index) every draw of a training run has an address: it does not depend on threads, workers,
-// or on what was drawn before, and a resumed run needs only its step number.
-// Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+// Philox4x32-10, a counter-based random generator: block = f(key, counter), no state. Keyed by the seed, with
+// the counter (stream, step, index) every draw of a training run has an address: it does not depend on
+// threads, workers, or on what was drawn before, and a resumed run needs only its step number. Source:
+// Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 
 #include <array>
 #include <cstdint>
@@ -12,7 +12,17 @@
 namespace tern {
 
 // One address space per purpose, so that two uses of one seed never share numbers.
-enum class RandomStream : uint32_t { Init, Shuffle, Augment, Dropout, Mining, Synthetic, Split, Bootstrap, Test };
+enum class RandomStream : uint32_t {
+  Init,
+  Shuffle,
+  Augment,
+  Dropout,
+  Mining,
+  Synthetic,
+  Split,
+  Bootstrap,
+  Test
+};
 
 struct PhiloxBlock {
   uint32_t value[4];
@@ -62,10 +72,10 @@ class PhiloxSequence {
     }
     return block_.value[used_++];
   }
-  float uniform() { return uniform01(next()); }                              // [0, 1)
+  float uniform() { return uniform01(next()); }  // [0, 1)
   float uniform(float low, float high) { return low + (high - low) * uniform(); }
-  uint32_t below(uint32_t n) { return uniform_below(next(), n); }            // 0 .. n-1
-  double normal();                                                           // mean 0, deviation 1
+  uint32_t below(uint32_t n) { return uniform_below(next(), n); }  // 0 .. n-1
+  double normal();                                                 // mean 0, deviation 1
 
  private:
   Philox philox_;

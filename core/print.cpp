@@ -22,7 +22,8 @@ void print_axis(std::string& text, const std::vector<double>& values, const Shap
   const bool innermost = axis + 1 == shape.rank();
   text += '[';
   for (int64_t i = 0; i < size; ++i) {
-    if (i > 0) text += innermost ? std::string(", ") : ",\n" + std::string(static_cast<size_t>(axis) + 1, ' ');
+    if (i > 0)
+      text += innermost ? std::string(", ") : ",\n" + std::string(static_cast<size_t>(axis) + 1, ' ');
     if (size > kWhole && i == kEdge) {
       text += "...";
       i = size - kEdge - 1;

@@ -32,12 +32,16 @@ template <class T>
 class Ref {
  public:
   Ref() = default;
-  explicit Ref(T* object) : object_(object) { if (object_) object_->retain(); }
+  explicit Ref(T* object) : object_(object) {
+    if (object_) object_->retain();
+  }
   Ref(const Ref& other) : Ref(other.object_) {}
   Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
   template <class U>
   Ref(const Ref<U>& other) : Ref(static_cast<T*>(other.get())) {}
-  ~Ref() { if (object_) object_->release(); }
+  ~Ref() {
+    if (object_) object_->release();
+  }
   Ref& operator=(Ref other) noexcept {
     std::swap(object_, other.object_);
     return *this;
@@ -56,6 +60,8 @@ class Ref {
 };
 
 template <class T, class... Args>
-Ref<T> make_ref(Args&&... args) { return Ref<T>(new T(std::forward<Args>(args)...)); }
+Ref<T> make_ref(Args&&... args) {
+  return Ref<T>(new T(std::forward<Args>(args)...));
+}
 
 }  // namespace tern

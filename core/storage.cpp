@@ -22,7 +22,8 @@ Ref<Storage> Storage::allocate(int64_t bytes, Device device) {
 
 Ref<Storage> Storage::inside(Ref<Storage> owner, int64_t byte_offset, int64_t bytes) {
   check<ShapeError>(byte_offset >= 0 && bytes >= 0 && byte_offset + bytes <= owner->bytes(),
-                    "storage: range ", byte_offset, " + ", bytes, " is outside of ", owner->bytes(), " bytes");
+                    "storage: range ", byte_offset, " + ", bytes, " is outside of ", owner->bytes(),
+                    " bytes");
   auto* data = static_cast<char*>(owner->data()) + byte_offset;
   const Device device = owner->device();
   return Ref<Storage>(new Storage(data, bytes, device, std::move(owner)));
@@ -33,8 +34,8 @@ Storage::~Storage() {
 }
 
 void Storage::rehome(Ref<Storage> owner, int64_t byte_offset) {
-  check<ShapeError>(byte_offset >= 0 && byte_offset + bytes_ <= owner->bytes(), "storage: range ", byte_offset,
-                    " + ", bytes_, " is outside of ", owner->bytes(), " bytes");
+  check<ShapeError>(byte_offset >= 0 && byte_offset + bytes_ <= owner->bytes(), "storage: range ",
+                    byte_offset, " + ", bytes_, " is outside of ", owner->bytes(), " bytes");
   check<DeviceError>(owner->device() == device_, "storage: cannot move from ", to_string(device_), " to ",
                      to_string(owner->device()));
   auto* target = static_cast<char*>(owner->data()) + byte_offset;

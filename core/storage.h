@@ -1,8 +1,8 @@
 #pragma once
 // A range of bytes on one device, with a version that counts its changes.
 //
-// Everything that keeps something computed from the bytes (a saved tensor, a packed weight) remembers the version it
-// saw and so knows when it is stale.
+// Everything that keeps something computed from the bytes (a saved tensor, a packed weight) remembers the
+// version it saw and so knows when it is stale.
 
 #include <cstdint>
 #include <memory>
@@ -17,8 +17,8 @@ namespace tern {
 
 class Storage final : public RefCounted {
  public:
-  // Uninitialised bytes from the caching allocator, aligned to 64. Throws MemoryError before touching memory that
-  // is not there.
+  // Uninitialised bytes from the caching allocator, aligned to 64. Throws MemoryError before touching memory
+  // that is not there.
   static Ref<Storage> allocate(int64_t bytes, Device device = kCpu);
   // A range inside another storage (an arena); keeps the owner alive, counts its own version.
   static Ref<Storage> inside(Ref<Storage> owner, int64_t byte_offset, int64_t bytes);
@@ -35,7 +35,8 @@ class Storage final : public RefCounted {
   void rehome(Ref<Storage> owner, int64_t byte_offset);
 
  private:
-  template <class T> friend class Derived;
+  template <class T>
+  friend class Derived;
   struct Attachment {
     std::type_index type;
     int64_t key;

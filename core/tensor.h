@@ -1,7 +1,7 @@
 #pragma once
 // A tensor: a contiguous block of elements of one type and shape, on one device, that may take part in
-// differentiation. A Tensor is a handle: copying it shares the data, its gradient and its history; clone() copies
-// the data. Memory is row-major, activations are [N,H,W,C].
+// differentiation. A Tensor is a handle: copying it shares the data, its gradient and its history; clone()
+// copies the data. Memory is row-major, activations are [N,H,W,C].
 
 #include <cstdint>
 #include <initializer_list>
@@ -61,12 +61,17 @@ class Tensor {
   int64_t element_offset() const;  // of the first element inside the storage
   uint64_t version() const;        // of the storage
 
-  // CPU elements. Throws DTypeError if T is not the element type, DeviceError if the tensor is not on the CPU.
+  // CPU elements. Throws DTypeError if T is not the element type, DeviceError if the tensor is not on the
+  // CPU.
   template <class T>
-  const T* data() const { return static_cast<const T*>(checked_data(dtype_of<T>)); }
+  const T* data() const {
+    return static_cast<const T*>(checked_data(dtype_of<T>));
+  }
   // The same for writing; counts as a change of the storage.
   template <class T>
-  T* mutable_data() const { return static_cast<T*>(checked_mutable_data(dtype_of<T>)); }
+  T* mutable_data() const {
+    return static_cast<T*>(checked_mutable_data(dtype_of<T>));
+  }
   void* raw_data() const;  // on whichever device, for kernels
   double item() const;     // the value of a one-element tensor
   std::vector<double> to_vector() const;
@@ -80,10 +85,10 @@ class Tensor {
   void fill(double value);            // in place, same rule
 
   // Differentiation.
-  bool requires_grad() const;                       // takes part in differentiation
-  Tensor& set_requires_grad(bool on = true);        // leaves of floating type only
+  bool requires_grad() const;                 // takes part in differentiation
+  Tensor& set_requires_grad(bool on = true);  // leaves of floating type only
   bool is_leaf() const;
-  Tensor grad() const;                              // undefined if there is none yet
+  Tensor grad() const;  // undefined if there is none yet
   void set_grad(Tensor grad);
   void clear_grad();
   void backward(BackwardOptions options = {}) const;  // of a one-element tensor, seeded with 1

@@ -11,13 +11,13 @@ namespace {
 Isa parse(std::string_view text) {
   for (const Isa isa : {Isa::Reference, Isa::Baseline, Isa::Avx2, Isa::Avx512})
     if (text == to_string(isa)) return isa;
-  throw UsageError(concat_text("TERN_ISA: '", escaped(text),
-                               "' is not known; hint: reference, baseline, avx2 or avx512"));
+  throw UsageError(
+      concat_text("TERN_ISA: '", escaped(text), "' is not known; hint: reference, baseline, avx2 or avx512"));
 }
 
 void check_available(Isa isa) {
-  check(isa_available(isa), "TERN_ISA: this processor does not offer ", to_string(isa), "; the best it has is ",
-        to_string(best_isa()));
+  check(isa_available(isa), "TERN_ISA: this processor does not offer ", to_string(isa),
+        "; the best it has is ", to_string(best_isa()));
 }
 
 Isa initial() {
@@ -37,10 +37,14 @@ std::atomic<Isa>& active() {
 
 std::string_view to_string(Isa isa) {
   switch (isa) {
-    case Isa::Reference: return "reference";
-    case Isa::Baseline: return "baseline";
-    case Isa::Avx2: return "avx2";
-    case Isa::Avx512: return "avx512";
+    case Isa::Reference:
+      return "reference";
+    case Isa::Baseline:
+      return "baseline";
+    case Isa::Avx2:
+      return "avx2";
+    case Isa::Avx512:
+      return "avx512";
   }
   return "?";
 }

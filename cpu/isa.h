@@ -1,6 +1,7 @@
 #pragma once
-// Instruction sets. Every cpu/*_kernels.cpp is compiled once per set, in the namespace of the set; the best one the
-// processor and the operating system offer is chosen at run time. TERN_ISA=reference|baseline|avx2|avx512 forces one.
+// Instruction sets. Every cpu/*_kernels.cpp is compiled once per set, in the namespace of the set; the best
+// one the processor and the operating system offer is chosen at run time.
+// TERN_ISA=reference|baseline|avx2|avx512 forces one.
 
 #include <cstdint>
 #include <string_view>
@@ -15,9 +16,9 @@ inline constexpr bool kX86 = true;
 inline constexpr bool kX86 = false;
 #endif
 
-Isa best_isa();                   // what this processor offers
-Isa active_isa();                 // best_isa(), or what TERN_ISA or set_isa() asks for
-void set_isa(Isa isa);            // throws UsageError if the processor lacks it
+Isa best_isa();         // what this processor offers
+Isa active_isa();       // best_isa(), or what TERN_ISA or set_isa() asks for
+void set_isa(Isa isa);  // throws UsageError if the processor lacks it
 bool isa_available(Isa isa);
 std::string_view to_string(Isa isa);
 
@@ -33,9 +34,12 @@ template <class B, class A2, class A5>
 auto& isa_pick(B&& baseline, A2&& avx2, A5&& avx512) {
   if constexpr (kX86) {
     switch (active_isa()) {
-      case Isa::Avx512: return avx512();
-      case Isa::Avx2: return avx2();
-      default: break;
+      case Isa::Avx512:
+        return avx512();
+      case Isa::Avx2:
+        return avx2();
+      default:
+        break;
     }
   }
   return baseline();

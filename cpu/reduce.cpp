@@ -1,5 +1,5 @@
-// Reductions on the CPU. A sum runs in f64 over tiles of fixed length whose partial sums are added in order: the
-// result does not depend on the number of threads, and the loop over inner or over the tile vectorises.
+// Reductions on the CPU. A sum runs in f64 over tiles of fixed length whose partial sums are added in order:
+// the result does not depend on the number of threads, and the loop over inner or over the tile vectorises.
 
 #include "tern/ops/reduce.h"
 
@@ -50,7 +50,8 @@ void column_sums(const T* x, int64_t n, int64_t inner, double scale, T* y) {
     }
   });
   for (int64_t t = 1; t < tiles; ++t)
-    for (int64_t k = 0; k < inner; ++k) partial[static_cast<size_t>(k)] += partial[static_cast<size_t>(t * inner + k)];
+    for (int64_t k = 0; k < inner; ++k)
+      partial[static_cast<size_t>(k)] += partial[static_cast<size_t>(t * inner + k)];
   for (int64_t k = 0; k < inner; ++k)
     y[k] = static_cast<T>((tiles > 0 ? partial[static_cast<size_t>(k)] : 0.0) * scale);
 }

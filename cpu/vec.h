@@ -1,10 +1,10 @@
 #pragma once
-// Vec<T>: one machine vector, on the compiler's vector extensions. Included only by *_kernels.cpp files, which are
-// compiled once per instruction set with TERN_ISA naming the namespace; nothing here may have a weak symbol outside
-// that namespace, hence no standard library and everything always_inline.
+// Vec<T>: one machine vector, on the compiler's vector extensions. Included only by *_kernels.cpp files,
+// which are compiled once per instruction set with TERN_ISA naming the namespace; nothing here may have a
+// weak symbol outside that namespace, hence no standard library and everything always_inline.
 //
-// A loop over n elements runs whole vectors and then one partial vector, so a tail element has the same bits as a
-// body element:
+// A loop over n elements runs whole vectors and then one partial vector, so a tail element has the same bits
+// as a body element:
 //   for (; i + V::kLanes <= n; i += V::kLanes) f(V::load(x + i)).store(y + i);
 //   if (i < n) f(V::load_partial(x + i, n - i)).store_partial(y + i, n - i);
 
@@ -30,11 +30,24 @@ inline constexpr int kVectorBytes = 16;
 
 #define TERN_INLINE [[gnu::always_inline]] inline
 
-template <class T> struct IntOf;
-template <> struct IntOf<float> { using type = int32_t; };
-template <> struct IntOf<double> { using type = int64_t; };
-template <> struct IntOf<int32_t> { using type = int32_t; };
-template <> struct IntOf<int64_t> { using type = int64_t; };
+template <class T>
+struct IntOf;
+template <>
+struct IntOf<float> {
+  using type = int32_t;
+};
+template <>
+struct IntOf<double> {
+  using type = int64_t;
+};
+template <>
+struct IntOf<int32_t> {
+  using type = int32_t;
+};
+template <>
+struct IntOf<int64_t> {
+  using type = int64_t;
+};
 
 template <class T>
 struct Vec {
@@ -49,7 +62,7 @@ struct Vec {
 
   Vec() = default;
   TERN_INLINE Vec(const Raw& raw) : v(raw) {}  // by reference: g++ 12 confuses overloads on dependent vectors
-  TERN_INLINE Vec(T x) : v(x - Raw{}) {}          // x - 0 is x, also for -0, and folds to one broadcast
+  TERN_INLINE Vec(T x) : v(x - Raw{}) {}       // x - 0 is x, also for -0, and folds to one broadcast
 
   TERN_INLINE static Vec load(const T* p) { return Vec(Raw(*reinterpret_cast<const Unaligned*>(p))); }
   TERN_INLINE void store(T* p) const { *reinterpret_cast<Unaligned*>(p) = v; }
@@ -71,9 +84,18 @@ struct Vec {
   TERN_INLINE friend Vec operator*(Vec a, Vec b) { return Vec(a.v * b.v); }
   TERN_INLINE friend Vec operator/(Vec a, Vec b) { return Vec(a.v / b.v); }
   TERN_INLINE friend Vec operator-(Vec a) { return Vec(-a.v); }
-  TERN_INLINE Vec& operator+=(Vec b) { v += b.v; return *this; }
-  TERN_INLINE Vec& operator-=(Vec b) { v -= b.v; return *this; }
-  TERN_INLINE Vec& operator*=(Vec b) { v *= b.v; return *this; }
+  TERN_INLINE Vec& operator+=(Vec b) {
+    v += b.v;
+    return *this;
+  }
+  TERN_INLINE Vec& operator-=(Vec b) {
+    v -= b.v;
+    return *this;
+  }
+  TERN_INLINE Vec& operator*=(Vec b) {
+    v *= b.v;
+    return *this;
+  }
 
   TERN_INLINE friend Mask operator<(Vec a, Vec b) { return a.v < b.v; }
   TERN_INLINE friend Mask operator<=(Vec a, Vec b) { return a.v <= b.v; }
@@ -83,19 +105,28 @@ struct Vec {
   TERN_INLINE friend Mask operator!=(Vec a, Vec b) { return a.v != b.v; }
 };
 
-// c ? a : b per lane. Found by argument-dependent lookup from the formulas; scalars have their own in ops/math.h.
+// c ? a : b per lane. Found by argument-dependent lookup from the formulas; scalars have their own in
+// ops/math.h.
 template <class T>
-TERN_INLINE Vec<T> select(typename Vec<T>::Mask c, Vec<T> a, Vec<T> b) { return Vec<T>(c ? a.v : b.v); }
+TERN_INLINE Vec<T> select(typename Vec<T>::Mask c, Vec<T> a, Vec<T> b) {
+  return Vec<T>(c ? a.v : b.v);
+}
 
 // a * b + c: fused where the instruction set has FMA (the kernel files are compiled with -ffp-contract=fast).
 template <class T>
-TERN_INLINE Vec<T> multiply_add(Vec<T> a, Vec<T> b, Vec<T> c) { return Vec<T>(a.v * b.v + c.v); }
+TERN_INLINE Vec<T> multiply_add(Vec<T> a, Vec<T> b, Vec<T> c) {
+  return Vec<T>(a.v * b.v + c.v);
+}
 
 // NaN in either operand gives b, as the machine instructions do; formulas that must keep NaN use select().
 template <class T>
-TERN_INLINE Vec<T> max(Vec<T> a, Vec<T> b) { return Vec<T>(a.v > b.v ? a.v : b.v); }
+TERN_INLINE Vec<T> max(Vec<T> a, Vec<T> b) {
+  return Vec<T>(a.v > b.v ? a.v : b.v);
+}
 template <class T>
-TERN_INLINE Vec<T> min(Vec<T> a, Vec<T> b) { return Vec<T>(a.v < b.v ? a.v : b.v); }
+TERN_INLINE Vec<T> min(Vec<T> a, Vec<T> b) {
+  return Vec<T>(a.v < b.v ? a.v : b.v);
+}
 
 template <class T>
 TERN_INLINE Vec<T> sqrt(Vec<T> a) {
@@ -107,11 +138,16 @@ TERN_INLINE Vec<T> sqrt(Vec<T> a) {
   return r;
 }
 
-// The bits of the lanes as integers, and back; a Mask also serves as a vector of integers with the operators of C.
+// The bits of the lanes as integers, and back; a Mask also serves as a vector of integers with the operators
+// of C.
 template <class T>
-TERN_INLINE typename Vec<T>::Mask bits_of(Vec<T> a) { return (typename Vec<T>::Mask)a.v; }
+TERN_INLINE typename Vec<T>::Mask bits_of(Vec<T> a) {
+  return (typename Vec<T>::Mask)a.v;
+}
 template <class T>
-TERN_INLINE Vec<T> from_bits(Vec<T>, typename Vec<T>::Mask bits) { return Vec<T>((typename Vec<T>::Raw)bits); }
+TERN_INLINE Vec<T> from_bits(Vec<T>, typename Vec<T>::Mask bits) {
+  return Vec<T>((typename Vec<T>::Raw)bits);
+}
 template <class T>
 TERN_INLINE Vec<T> from_int(Vec<T>, typename Vec<T>::Mask value) {
   return Vec<T>(__builtin_convertvector(value, typename Vec<T>::Raw));

@@ -12,9 +12,7 @@
 namespace tern::engine {
 namespace {
 
-bool sole_owner(const Tensor& x) {
-  return x.impl()->use_count() == 1 && x.impl()->storage->use_count() == 1;
-}
+bool sole_owner(const Tensor& x) { return x.impl()->use_count() == 1 && x.impl()->storage->use_count() == 1; }
 
 template <class T>
 void add_loop(const T* a, const T* b, T* y, int64_t n) {
@@ -34,10 +32,11 @@ bool finite_loop(const T* x, int64_t n) {
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
-  check<ShapeError>(a.shape() == b.shape() && a.dtype() == b.dtype(), "backward: gradients ", describe(a), " and ",
-                    describe(b), " of one tensor do not match");
+  check<ShapeError>(a.shape() == b.shape() && a.dtype() == b.dtype(), "backward: gradients ", describe(a),
+                    " and ", describe(b), " of one tensor do not match");
   const Tensor y = sole_owner(a) ? a : Tensor::empty(a.shape(), {.dtype = a.dtype(), .device = a.device()});
-  if (a.dtype() == DType::F64) add_loop(a.data<double>(), b.data<double>(), y.mutable_data<double>(), a.numel());
+  if (a.dtype() == DType::F64)
+    add_loop(a.data<double>(), b.data<double>(), y.mutable_data<double>(), a.numel());
   else add_loop(a.data<float>(), b.data<float>(), y.mutable_data<float>(), a.numel());
   return y;
 }
@@ -47,7 +46,8 @@ Tensor sum_to(const Tensor& gradient, const Shape& shape) {
   while (g.rank() > shape.rank()) g = sum(g, 0);
   for (int axis = 0; axis < shape.rank(); ++axis)
     if (shape[axis] == 1 && g.size(axis) != 1) g = sum(g, axis, true);
-  check<ShapeError>(g.shape() == shape, "backward: gradient ", gradient.shape(), " does not reduce to ", shape);
+  check<ShapeError>(g.shape() == shape, "backward: gradient ", gradient.shape(), " does not reduce to ",
+                    shape);
   return g;
 }
 

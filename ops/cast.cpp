@@ -3,8 +3,8 @@
 //   cast   y = T(x)    dx = cast(dy, type of x)    between floating types; integer casts carry no gradient
 //   move   y = x       dx = move(dy, device of x)
 
-#include "tern/core/autograd.h"
 #include "tern/ops/cast.h"
+#include "tern/core/autograd.h"
 
 namespace tern {
 namespace {
@@ -26,7 +26,8 @@ struct MoveNode final : OpNode<MoveNode> {
 Tensor Tensor::to(DType wanted) const {
   if (dtype() == wanted) return *this;
   const Tensor y = empty(shape(), {.dtype = wanted, .device = device()});
-  on_device(device(), [&] { cpu::cast(*this, y); }, [&] { cu::cast(*this, y); });
+  on_device(
+      device(), [&] { cpu::cast(*this, y); }, [&] { cu::cast(*this, y); });
   if (!is_floating(dtype()) || !is_floating(wanted)) return y;
   return record<CastNode>(y, {*this}, [&](CastNode& node) { node.from = dtype(); });
 }
@@ -34,11 +35,13 @@ Tensor Tensor::to(DType wanted) const {
 Tensor Tensor::to(Device wanted) const {
   if (device() == wanted) return *this;
   if constexpr (!kWithCuda) {
-    throw DeviceError(concat_text("device ", wanted, ": this build has no CUDA; hint: use the device cpu, or build "
+    throw DeviceError(concat_text("device ", wanted,
+                                  ": this build has no CUDA; hint: use the device cpu, or build "
                                   "with -DTERN_CUDA=ON"));
   }
   const Tensor y = empty(shape(), {.dtype = dtype(), .device = wanted});
-  on_device(wanted.is_cuda() ? wanted : device(), [&] {}, [&] { cu::copy(*this, y); });
+  on_device(
+      wanted.is_cuda() ? wanted : device(), [&] {}, [&] { cu::copy(*this, y); });
   if (!is_floating(dtype())) return y;
   return record<MoveNode>(y, {*this}, [&](MoveNode& node) { node.from = device(); });
 }

@@ -11,13 +11,26 @@ template <class Write>
 Tensor filled(const Shape& shape, TensorOptions options, Write&& write) {
   Tensor y = Tensor::empty(shape, {.dtype = options.dtype});
   switch (options.dtype) {
-    case DType::F32: write(y.mutable_data<float>()); break;
-    case DType::F64: write(y.mutable_data<double>()); break;
-    case DType::I64: write(y.mutable_data<int64_t>()); break;
-    case DType::I32: write(y.mutable_data<int32_t>()); break;
-    case DType::U8: write(y.mutable_data<uint8_t>()); break;
-    case DType::Bool: write(y.mutable_data<bool>()); break;
-    case DType::BF16: throw DTypeError("creation: make an f32 tensor and cast it to bf16");
+    case DType::F32:
+      write(y.mutable_data<float>());
+      break;
+    case DType::F64:
+      write(y.mutable_data<double>());
+      break;
+    case DType::I64:
+      write(y.mutable_data<int64_t>());
+      break;
+    case DType::I32:
+      write(y.mutable_data<int32_t>());
+      break;
+    case DType::U8:
+      write(y.mutable_data<uint8_t>());
+      break;
+    case DType::Bool:
+      write(y.mutable_data<bool>());
+      break;
+    case DType::BF16:
+      throw DTypeError("creation: make an f32 tensor and cast it to bf16");
   }
   return options.device.is_cpu() ? y : y.to(options.device);
 }
@@ -41,8 +54,8 @@ Tensor scalar(double value, TensorOptions options) { return full(Shape{}, value,
 Tensor zeros_like(const Tensor& x) { return zeros(x.shape(), {.dtype = x.dtype(), .device = x.device()}); }
 
 Tensor arange(double begin, double end, double step, TensorOptions options) {
-  check(std::isfinite(begin) && std::isfinite(end) && std::isfinite(step) && step != 0, "arange: from ", begin,
-        " to ", end, " by ", step, " is not a range");
+  check(std::isfinite(begin) && std::isfinite(end) && std::isfinite(step) && step != 0, "arange: from ",
+        begin, " to ", end, " by ", step, " is not a range");
   const double count = std::ceil((end - begin) / step);
   const int64_t n = count > 0 ? static_cast<int64_t>(count) : 0;
   return generated(Shape{n}, options, [=](int64_t i) { return begin + static_cast<double>(i) * step; });
@@ -61,8 +74,8 @@ Tensor tensor(std::initializer_list<std::initializer_list<double>> rows, TensorO
   const auto n = static_cast<int64_t>(rows.size());
   const int64_t columns = n > 0 ? static_cast<int64_t>(rows.begin()->size()) : 0;
   for (const auto& row : rows) {
-    check<ShapeError>(static_cast<int64_t>(row.size()) == columns, "tensor: rows of ", columns, " and ", row.size(),
-                      " values");
+    check<ShapeError>(static_cast<int64_t>(row.size()) == columns, "tensor: rows of ", columns, " and ",
+                      row.size(), " values");
   }
   return generated(Shape{n, columns}, options,
                    [&](int64_t i) { return rows.begin()[i / columns].begin()[i % columns]; });

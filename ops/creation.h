@@ -1,6 +1,6 @@
 #pragma once
-// Making tensors. Random ones are addressed draws (core/philox.h): the same (seed, stream, step) gives the same
-// tensor, whatever was drawn before.
+// Making tensors. Random ones are addressed draws (core/philox.h): the same (seed, stream, step) gives the
+// same tensor, whatever was drawn before.
 
 #include <initializer_list>
 

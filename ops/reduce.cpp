@@ -11,7 +11,8 @@ namespace tern {
 namespace {
 
 void check_float(const char* op, const Tensor& x) {
-  check<DTypeError>(x.dtype() == DType::F32 || x.dtype() == DType::F64, op, ": needs f32 or f64, got ", describe(x));
+  check<DTypeError>(x.dtype() == DType::F32 || x.dtype() == DType::F64, op, ": needs f32 or f64, got ",
+                    describe(x));
 }
 
 Shape reduced_shape(const Shape& shape, int axis, bool keepdim) {
@@ -40,7 +41,8 @@ Tensor expand_axis(const Tensor& dy, const ReduceGeometry& g, const Shape& shape
 }
 
 // dy[outer, inner] put at the remembered positions of the reduced axis, 0 elsewhere.
-Tensor scatter_axis(const Tensor& dy, const ReduceGeometry& g, const Shape& shape, const std::vector<int64_t>& index) {
+Tensor scatter_axis(const Tensor& dy, const ReduceGeometry& g, const Shape& shape,
+                    const std::vector<int64_t>& index) {
   const Tensor dx = zeros(shape, {.dtype = dy.dtype(), .device = dy.device()});
   const auto run = [&](const auto* from, auto* to) {
     for (int64_t o = 0; o < g.outer; ++o)
@@ -73,7 +75,8 @@ struct ExtremeNode final : OpNode<ExtremeNode> {
 Tensor sum_over(const Tensor& x, const ReduceGeometry& g, const Shape& y_shape, double scale) {
   check_float("sum", x);
   const Tensor y = Tensor::empty(y_shape, {.dtype = x.dtype(), .device = x.device()});
-  on_device(x.device(), [&] { cpu::sum_axis(g, x, scale, y); }, [&] { cu::sum_axis(g, x, scale, y); });
+  on_device(
+      x.device(), [&] { cpu::sum_axis(g, x, scale, y); }, [&] { cu::sum_axis(g, x, scale, y); });
   return record<SumNode>(y, {x}, [&](SumNode& node) {
     node.geometry = g;
     node.shape = x.shape();
@@ -87,8 +90,9 @@ Tensor extreme_over(const Tensor& x, const ReduceGeometry& g, const Shape& y_sha
   check<ShapeError>(g.n > 0, "max: the reduced axis of ", x.shape(), " is empty");
   const Tensor y = Tensor::empty(y_shape, {.dtype = x.dtype(), .device = x.device()});
   std::vector<int64_t> index(static_cast<size_t>(g.outer * g.inner));
-  on_device(x.device(), [&] { cpu::extreme_axis(g, which, x, y, index.data()); },
-            [&] { cu::extreme_axis(g, which, x, y, index.data()); });
+  on_device(
+      x.device(), [&] { cpu::extreme_axis(g, which, x, y, index.data()); },
+      [&] { cu::extreme_axis(g, which, x, y, index.data()); });
   if (positions) *positions = index;
   return record<ExtremeNode>(y, {x}, [&](ExtremeNode& node) {
     node.geometry = g;
@@ -130,11 +134,13 @@ Tensor mean(const Tensor& x, int axis, bool keepdim) {
 
 Tensor max(const Tensor& x) { return extreme_over(x, whole(x), Shape{}, Extreme::Max); }
 Tensor max(const Tensor& x, int axis, bool keepdim) {
-  return extreme_over(x, reduce_geometry(x.shape(), axis), reduced_shape(x.shape(), axis, keepdim), Extreme::Max);
+  return extreme_over(x, reduce_geometry(x.shape(), axis), reduced_shape(x.shape(), axis, keepdim),
+                      Extreme::Max);
 }
 Tensor min(const Tensor& x) { return extreme_over(x, whole(x), Shape{}, Extreme::Min); }
 Tensor min(const Tensor& x, int axis, bool keepdim) {
-  return extreme_over(x, reduce_geometry(x.shape(), axis), reduced_shape(x.shape(), axis, keepdim), Extreme::Min);
+  return extreme_over(x, reduce_geometry(x.shape(), axis), reduced_shape(x.shape(), axis, keepdim),
+                      Extreme::Min);
 }
 Tensor argmax(const Tensor& x, int axis) { return arg_extreme(x, axis, Extreme::Max); }
 Tensor argmin(const Tensor& x, int axis) { return arg_extreme(x, axis, Extreme::Min); }

@@ -6,10 +6,10 @@
 //   max    y = x_k, k = argmax      dx_k = dy, 0 elsewhere (ties: the lowest index alone)
 //   min    likewise
 //
-// x[.., n, ..] -> y[.., ..]; with keepdim the axis stays with size 1. f32 and f64; argmax and argmin give i64.
-// Sums run in f64 over fixed tiles and are rounded once, so they do not depend on threads. NaN wins max and min.
-// An empty axis gives 0 (sum), NaN (mean) and ShapeError (max, min). Cost: one read of x.
-// Source: NumPy reference, "Sums, products, differences"; PyTorch torch.amax for the gradient's shape.
+// x[.., n, ..] -> y[.., ..]; with keepdim the axis stays with size 1. f32 and f64; argmax and argmin give
+// i64. Sums run in f64 over fixed tiles and are rounded once, so they do not depend on threads. NaN wins max
+// and min. An empty axis gives 0 (sum), NaN (mean) and ShapeError (max, min). Cost: one read of x. Source:
+// NumPy reference, "Sums, products, differences"; PyTorch torch.amax for the gradient's shape.
 
 #include "tern/core/tensor.h"
 
@@ -43,11 +43,13 @@ ReduceGeometry reduce_geometry(const Shape& shape, int axis);
 enum class Extreme : uint8_t { Max, Min };
 namespace cpu {
 void sum_axis(const ReduceGeometry& geometry, const Tensor& x, double scale, const Tensor& y);
-void extreme_axis(const ReduceGeometry& geometry, Extreme which, const Tensor& x, const Tensor& y, int64_t* index);
+void extreme_axis(const ReduceGeometry& geometry, Extreme which, const Tensor& x, const Tensor& y,
+                  int64_t* index);
 }  // namespace cpu
 namespace cu {
 void sum_axis(const ReduceGeometry& geometry, const Tensor& x, double scale, const Tensor& y);
-void extreme_axis(const ReduceGeometry& geometry, Extreme which, const Tensor& x, const Tensor& y, int64_t* index);
+void extreme_axis(const ReduceGeometry& geometry, Extreme which, const Tensor& x, const Tensor& y,
+                  int64_t* index);
 }  // namespace cu
 
 }  // namespace tern

@@ -142,10 +142,8 @@ class CrashFs final : public Fs {
   int sync(int fd) override {
     if (const int dead = step()) return dead;
     Open& o = open_.at(fd);
-    if (o.file)
-      o.file->flushed = o.file->now;
-    else
-      pending_.clear(), durable_ = entries_;
+    if (o.file) o.file->flushed = o.file->now;
+    else pending_.clear(), durable_ = entries_;
     return 0;
   }
   int close(int fd) override {
@@ -226,10 +224,8 @@ class CrashFs final : public Fs {
   }
   static void apply(Entries& entries, const Change& change) {
     if (!change.moved_from.empty()) entries.erase(change.moved_from);
-    if (change.file)
-      entries[change.path] = change.file;
-    else
-      entries.erase(change.path);
+    if (change.file) entries[change.path] = change.file;
+    else entries.erase(change.path);
   }
   void change(Change change) {
     apply(entries_, change);

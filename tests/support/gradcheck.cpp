@@ -16,7 +16,8 @@ using Function = std::function<Tensor(const std::vector<Tensor>&)>;
 bool differentiable(const Tensor& x) { return x.defined() && is_floating(x.dtype()) && x.requires_grad(); }
 
 // Row `output` of the Jacobian by backward: the gradients of y[output] with respect to every input.
-std::vector<std::vector<double>> backward_row(const Function& f, std::vector<Tensor>& inputs, int64_t output) {
+std::vector<std::vector<double>> backward_row(const Function& f, std::vector<Tensor>& inputs,
+                                              int64_t output) {
   for (Tensor& x : inputs)
     if (differentiable(x)) x.clear_grad();
   const Tensor y = f(inputs);
@@ -31,7 +32,8 @@ std::vector<std::vector<double>> backward_row(const Function& f, std::vector<Ten
   return row;
 }
 
-std::vector<double> value_at(const Function& f, std::vector<Tensor>& inputs, size_t input, int64_t at, double x) {
+std::vector<double> value_at(const Function& f, std::vector<Tensor>& inputs, size_t input, int64_t at,
+                             double x) {
   NoGradGuard no_grad;
   double* data = inputs[input].mutable_data<double>();
   const double before = data[at];

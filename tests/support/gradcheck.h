@@ -1,7 +1,7 @@
 #pragma once
-// The gradient check: for y = f(x1 .. xn) in f64, every entry of the Jacobian from backward against the central
-// difference (f(x + eps) - f(x - eps)) / (2 eps). Full Jacobian, eps 1e-6, rtol 1e-5, atol 1e-8; backward runs twice
-// and must give the same bits.
+// The gradient check: for y = f(x1 .. xn) in f64, every entry of the Jacobian from backward against the
+// central difference (f(x + eps) - f(x - eps)) / (2 eps). Full Jacobian, eps 1e-6, rtol 1e-5, atol 1e-8;
+// backward runs twice and must give the same bits.
 
 #include <functional>
 #include <vector>

@@ -16,7 +16,8 @@ Tensor random_tensor(const Shape& shape, DType dtype, uint64_t seed) {
 Tensor random_ints(const Shape& shape, DType dtype, uint64_t seed, int low, int high) {
   PhiloxSequence draws(seed, RandomStream::Test, 1);
   std::vector<double> values(static_cast<size_t>(shape.numel()));
-  for (auto& value : values) value = low + static_cast<int>(draws.below(static_cast<uint32_t>(high - low + 1)));
+  for (auto& value : values)
+    value = low + static_cast<int>(draws.below(static_cast<uint32_t>(high - low + 1)));
   return Tensor::from_data(std::span<const double>(values), shape).to(dtype);
 }
 
@@ -26,15 +27,17 @@ Tensor nan_tensor(const Shape& shape, DType dtype) {
 
 testing::AssertionResult close(const Tensor& a, const Tensor& b, double tolerance) {
   if (!(a.shape() == b.shape()))
-    return testing::AssertionFailure() << "shapes " << to_string(a.shape()) << " and " << to_string(b.shape());
+    return testing::AssertionFailure()
+           << "shapes " << to_string(a.shape()) << " and " << to_string(b.shape());
   const auto x = a.to_vector(), y = b.to_vector();
   double scale = 0;
   for (const double v : y) scale = std::max(scale, std::fabs(v));
   for (size_t i = 0; i < x.size(); ++i) {
     // Written so that a NaN on either side fails; equal infinities pass.
     if (x[i] == y[i] || std::fabs(x[i] - y[i]) <= tolerance * scale) continue;
-    return testing::AssertionFailure() << "element " << i << ": " << x[i] << " and " << y[i] << ", difference "
-                                       << std::fabs(x[i] - y[i]) << " above " << tolerance * scale;
+    return testing::AssertionFailure()
+           << "element " << i << ": " << x[i] << " and " << y[i] << ", difference " << std::fabs(x[i] - y[i])
+           << " above " << tolerance * scale;
   }
   return testing::AssertionSuccess();
 }
@@ -46,7 +49,8 @@ testing::AssertionResult equal_bits(const Tensor& a, const Tensor& b) {
     return testing::AssertionSuccess();
   const auto x = a.to_vector(), y = b.to_vector();
   for (size_t i = 0; i < x.size(); ++i)
-    if (x[i] != y[i]) return testing::AssertionFailure() << "element " << i << ": " << x[i] << " and " << y[i];
+    if (x[i] != y[i])
+      return testing::AssertionFailure() << "element " << i << ": " << x[i] << " and " << y[i];
   return testing::AssertionFailure() << "the bits differ (signed zero or NaN)";
 }
 

@@ -22,10 +22,13 @@ Tensor nan_tensor(const Shape& shape, DType dtype = DType::F32);
 // max|a - b| <= tolerance * max|b|, NaN equal to NaN nowhere; shapes must match, element types may differ.
 testing::AssertionResult close(const Tensor& a, const Tensor& b, double tolerance);
 testing::AssertionResult equal_bits(const Tensor& a, const Tensor& b);
-inline void expect_close(const Tensor& a, const Tensor& b, double tolerance) { EXPECT_TRUE(close(a, b, tolerance)); }
+inline void expect_close(const Tensor& a, const Tensor& b, double tolerance) {
+  EXPECT_TRUE(close(a, b, tolerance));
+}
 inline void expect_equal_bits(const Tensor& a, const Tensor& b) { EXPECT_TRUE(equal_bits(a, b)); }
 
-// Runs body once per instruction set this processor offers (without the reference), then restores the active one.
+// Runs body once per instruction set this processor offers (without the reference), then restores the active
+// one.
 void for_each_isa(const std::function<void(cpu::Isa)>& body);
 // Runs body with 1, 2, 3 and 4 threads, then restores the number.
 void for_each_thread_count(const std::function<void(int)>& body);
