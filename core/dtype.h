@@ -34,36 +34,25 @@ struct bfloat16 {
 constexpr int64_t size_of(DType dtype) {
   switch (dtype) {
     case DType::F64:
-    case DType::I64:
-      return 8;
+    case DType::I64: return 8;
     case DType::F32:
-    case DType::I32:
-      return 4;
-    case DType::BF16:
-      return 2;
+    case DType::I32: return 4;
+    case DType::BF16: return 2;
     case DType::U8:
-    case DType::Bool:
-      return 1;
+    case DType::Bool: return 1;
   }
   return 0;
 }
 
 constexpr std::string_view to_string(DType dtype) {
   switch (dtype) {
-    case DType::F32:
-      return "f32";
-    case DType::F64:
-      return "f64";
-    case DType::BF16:
-      return "bf16";
-    case DType::I64:
-      return "i64";
-    case DType::I32:
-      return "i32";
-    case DType::U8:
-      return "u8";
-    case DType::Bool:
-      return "bool";
+    case DType::F32: return "f32";
+    case DType::F64: return "f64";
+    case DType::BF16: return "bf16";
+    case DType::I64: return "i64";
+    case DType::I32: return "i32";
+    case DType::U8: return "u8";
+    case DType::Bool: return "bool";
   }
   return "?";
 }

@@ -26,7 +26,8 @@ Shape::Shape(std::initializer_list<int64_t> dims) { set({dims.begin(), dims.size
 Shape::Shape(std::span<const int64_t> dims) { set(dims); }
 
 void Shape::set(std::span<const int64_t> dims) {
-  check<ShapeError>(dims.size() <= kMaxRank, "shape: rank ", dims.size(), " is above the limit of ", kMaxRank);
+  check<ShapeError>(dims.size() <= kMaxRank, "shape: rank ", dims.size(), " is above the limit of ",
+                    kMaxRank);
   rank_ = static_cast<int>(dims.size());
   std::copy(dims.begin(), dims.end(), dims_.begin());
   // The product over the non-zero dimensions is bounded, so that a zero cannot hide an overflow.

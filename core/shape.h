@@ -1,6 +1,6 @@
 #pragma once
-// Sizes are checked once, here: a Shape that exists has non-negative dimensions whose product, and whose bytes in
-// the widest dtype, fit; kernels take its int64_t sizes and trust them.
+// Sizes are checked once, here: a Shape that exists has non-negative dimensions whose product, and whose
+// bytes in the widest dtype, fit; kernels take its int64_t sizes and trust them.
 
 #include <array>
 #include <cstdint>
@@ -27,7 +27,8 @@ class Shape {
 
   int rank() const { return rank_; }
   int64_t numel() const { return numel_; }
-  // Size of one dimension; negative counts from the back: shape[-1] is the last. Throws ShapeError out of range.
+  // Size of one dimension; negative counts from the back: shape[-1] is the last. Throws ShapeError out of
+  // range.
   int64_t operator[](int dim) const;
   std::span<const int64_t> dims() const { return {dims_.data(), static_cast<size_t>(rank_)}; }
   const int64_t* begin() const { return dims_.data(); }
@@ -45,7 +46,8 @@ class Shape {
 
 std::string to_string(const Shape& shape);  // "[64,112,112,3]"
 
-// The common shape under NumPy's broadcasting rule (trailing dimensions aligned, 1 stretches). Throws ShapeError.
+// The common shape under NumPy's broadcasting rule (trailing dimensions aligned, 1 stretches). Throws
+// ShapeError.
 Shape broadcast_shapes(const Shape& a, const Shape& b);
 
 }  // namespace tern

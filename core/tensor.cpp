@@ -96,24 +96,12 @@ std::vector<double> Tensor::to_vector() const {
     for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(data[i]);
   };
   switch (dtype()) {
-    case DType::F32:
-      read(host.data<float>());
-      break;
-    case DType::F64:
-      read(host.data<double>());
-      break;
-    case DType::I64:
-      read(host.data<int64_t>());
-      break;
-    case DType::I32:
-      read(host.data<int32_t>());
-      break;
-    case DType::U8:
-      read(host.data<uint8_t>());
-      break;
-    case DType::Bool:
-      read(host.data<bool>());
-      break;
+    case DType::F32: read(host.data<float>()); break;
+    case DType::F64: read(host.data<double>()); break;
+    case DType::I64: read(host.data<int64_t>()); break;
+    case DType::I32: read(host.data<int32_t>()); break;
+    case DType::U8: read(host.data<uint8_t>()); break;
+    case DType::Bool: read(host.data<bool>()); break;
     case DType::BF16: {
       const auto* data = host.data<bfloat16>();
       for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(data[i]);
@@ -163,24 +151,12 @@ void Tensor::fill(double value) {
     for (int64_t i = 0; i < numel(); ++i) data[i] = static_cast<T>(value);
   };
   switch (dtype()) {
-    case DType::F32:
-      write(mutable_data<float>());
-      break;
-    case DType::F64:
-      write(mutable_data<double>());
-      break;
-    case DType::I64:
-      write(mutable_data<int64_t>());
-      break;
-    case DType::I32:
-      write(mutable_data<int32_t>());
-      break;
-    case DType::U8:
-      write(mutable_data<uint8_t>());
-      break;
-    case DType::Bool:
-      write(mutable_data<bool>());
-      break;
+    case DType::F32: write(mutable_data<float>()); break;
+    case DType::F64: write(mutable_data<double>()); break;
+    case DType::I64: write(mutable_data<int64_t>()); break;
+    case DType::I32: write(mutable_data<int32_t>()); break;
+    case DType::U8: write(mutable_data<uint8_t>()); break;
+    case DType::Bool: write(mutable_data<bool>()); break;
     case DType::BF16: {
       auto* data = mutable_data<bfloat16>();
       for (int64_t i = 0; i < numel(); ++i) data[i] = bfloat16(static_cast<float>(value));

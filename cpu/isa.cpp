@@ -37,14 +37,10 @@ std::atomic<Isa>& active() {
 
 std::string_view to_string(Isa isa) {
   switch (isa) {
-    case Isa::Reference:
-      return "reference";
-    case Isa::Baseline:
-      return "baseline";
-    case Isa::Avx2:
-      return "avx2";
-    case Isa::Avx512:
-      return "avx512";
+    case Isa::Reference: return "reference";
+    case Isa::Baseline: return "baseline";
+    case Isa::Avx2: return "avx2";
+    case Isa::Avx512: return "avx512";
   }
   return "?";
 }

@@ -34,12 +34,9 @@ template <class B, class A2, class A5>
 auto& isa_pick(B&& baseline, A2&& avx2, A5&& avx512) {
   if constexpr (kX86) {
     switch (active_isa()) {
-      case Isa::Avx512:
-        return avx512();
-      case Isa::Avx2:
-        return avx2();
-      default:
-        break;
+      case Isa::Avx512: return avx512();
+      case Isa::Avx2: return avx2();
+      default: break;
     }
   }
   return baseline();

@@ -11,26 +11,13 @@ template <class Write>
 Tensor filled(const Shape& shape, TensorOptions options, Write&& write) {
   Tensor y = Tensor::empty(shape, {.dtype = options.dtype});
   switch (options.dtype) {
-    case DType::F32:
-      write(y.mutable_data<float>());
-      break;
-    case DType::F64:
-      write(y.mutable_data<double>());
-      break;
-    case DType::I64:
-      write(y.mutable_data<int64_t>());
-      break;
-    case DType::I32:
-      write(y.mutable_data<int32_t>());
-      break;
-    case DType::U8:
-      write(y.mutable_data<uint8_t>());
-      break;
-    case DType::Bool:
-      write(y.mutable_data<bool>());
-      break;
-    case DType::BF16:
-      throw DTypeError("creation: make an f32 tensor and cast it to bf16");
+    case DType::F32: write(y.mutable_data<float>()); break;
+    case DType::F64: write(y.mutable_data<double>()); break;
+    case DType::I64: write(y.mutable_data<int64_t>()); break;
+    case DType::I32: write(y.mutable_data<int32_t>()); break;
+    case DType::U8: write(y.mutable_data<uint8_t>()); break;
+    case DType::Bool: write(y.mutable_data<bool>()); break;
+    case DType::BF16: throw DTypeError("creation: make an f32 tensor and cast it to bf16");
   }
   return options.device.is_cpu() ? y : y.to(options.device);
 }
