@@ -30,16 +30,11 @@ PackedB::PackedB(int64_t k, int64_t n)
 
 void PackedB::pack(const float* b, int64_t ldb, bool transposed) {
   const GemmKernels& kernels = gemm_kernels();
-  parallel_for(blocks.count * panels, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t block = i / panels, p = i % panels, k = blocks.begin(block), column = p * width;
-      const int64_t columns = std::min(width, n - column);
-      if (transposed)
-        kernels.pack_panel_transposed(b + column * ldb + k, ldb, blocks.size(block), columns,
-                                      panel(block, p));
-      else
-        kernels.pack_panel(b + k * ldb + column, ldb, blocks.size(block), columns, panel(block, p));
-    }
+  fill([&](int64_t k, int64_t depth, int64_t column, int64_t columns, float* panel) {
+    if (transposed)
+      kernels.pack_panel_transposed(b + column * ldb + k, ldb, depth, columns, panel);
+    else
+      kernels.pack_panel(b + k * ldb + column, ldb, depth, columns, panel);
   });
 }
 

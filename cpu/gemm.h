@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "tern/core/parallel.h"
 #include "tern/cpu/gemm_kernels.h"
 #include "tern/cpu/scratch.h"
 
@@ -48,6 +49,17 @@ class PackedB {
     return data_.data() + (block * blocks.length * panels + panel * blocks.size(block)) * width;
   }
   void pack(const float* b, int64_t ldb, bool transposed);  // in parallel
+  // In parallel: part(k, depth, column, columns, panel) writes the panel of that part of B.
+  template <class Part>
+  void fill(Part&& part) {
+    parallel_for(blocks.count * panels, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t block = i / panels, p = i % panels, column = p * width;
+        part(blocks.begin(block), blocks.size(block), column, n - column < width ? n - column : width,
+             panel(block, p));
+      }
+    });
+  }
 
   int64_t n, width, panels;
   DepthBlocks blocks;

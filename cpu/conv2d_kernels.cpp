@@ -1,0 +1,199 @@
+#include "tern/cpu/conv2d_kernels.h"
+
+#include "tern/cpu/gemm_kernels.h"
+#include "tern/cpu/vec.h"
+
+namespace tern::cpu::TERN_ISA {
+namespace {
+
+using V = Vec<float>;
+constexpr int kLanes = V::kLanes;
+constexpr int kNr = 2 * kLanes;
+
+TERN_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+TERN_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// Whole vectors; the last one overlaps its predecessor instead of leaving a tail.
+TERN_INLINE void copy(const float* from, float* to, int64_t n) {
+  if (n < kLanes) {
+    for (int64_t i = 0; i < n; ++i) to[i] = from[i];
+    return;
+  }
+  for (int64_t i = 0; i + kLanes <= n; i += kLanes) V::load(from + i).store(to + i);
+  V::load(from + n - kLanes).store(to + n - kLanes);
+}
+
+TERN_INLINE void zero(float* to, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] = 0;
+}
+
+// A position of the grid.
+struct Cursor {
+  int64_t n, i, j;
+  TERN_INLINE Cursor(const PatchGrid& g, int64_t row)
+      : n(row / (g.rows * g.columns)), i(row / g.columns % g.rows), j(row % g.columns) {}
+  TERN_INLINE void next(const PatchGrid& g) {
+    if (++j < g.columns) return;
+    j = 0;
+    if (++i < g.rows) return;
+    i = 0;
+    ++n;
+  }
+};
+
+// The patch as runs of consecutive floats: a whole row of taps where they are neighbours in memory, else one
+// tap.
+struct Runs {
+  int64_t count;   // per row of taps
+  int64_t length;  // floats
+  TERN_INLINE explicit Runs(const PatchGrid& g) {
+    const bool joined = g.delta_w == 1 && g.channels == g.pixel;
+    count = joined ? 1 : g.taps_w;
+    length = joined ? g.taps_w * g.channels : g.channels;
+  }
+};
+
+// Elements [k0, k1) of one patch to `to`.
+TERN_INLINE void gather(const PatchGrid& g, const Runs& runs, const Cursor& at, int64_t k0, int64_t k1,
+                        float* to) {
+  const int64_t h0 = at.i * g.step_h + g.start_h, w0 = at.j * g.step_w + g.start_w;
+  const float* image = g.image + at.n * g.h * g.w * g.pixel;
+  for (int64_t run = k0 / runs.length; run * runs.length < k1; ++run) {
+    const int64_t p = runs.count == 1 ? run : run / runs.count, q = runs.count == 1 ? 0 : run % runs.count;
+    const int64_t begin = larger(k0 - run * runs.length, 0),
+                  end = smaller(k1 - run * runs.length, runs.length);
+    const int64_t h = h0 + p * g.delta_h, w = w0 + q * g.delta_w;
+    // The run is inside of the image for elements [low, high).
+    int64_t low = end, high = end;
+    if (h >= 0 && h < g.h) {
+      if (runs.count == 1) {
+        low = smaller(larger(begin, -w * g.channels), end);
+        high = larger(smaller(end, (g.w - w) * g.channels), low);
+      } else if (w >= 0 && w < g.w) {
+        low = begin;
+      }
+    }
+    if (low > begin) zero(to, low - begin);
+    if (high > low) copy(image + (h * g.w + w) * g.pixel + low, to + (low - begin), high - low);
+    if (end > high) zero(to + (high - begin), end - high);
+    to += end - begin;
+  }
+}
+
+void pack_patches(const PatchGrid& g, int64_t row, int64_t rows, int64_t k, int64_t depth, float* packed) {
+  const Runs runs(g);
+  Cursor at(g, row);
+  for (int64_t r = 0; r < rows; ++r, at.next(g)) gather(g, runs, at, k, k + depth, packed + r * kRowStride);
+}
+
+// Gathers a row in pieces of at most kPiece floats and deals them out to the panels.
+void pack_patch_panels(const PatchGrid& g, int64_t row, int64_t rows, int64_t k, int64_t columns,
+                       float* panels) {
+  constexpr int64_t kPiece = 8 * kNr;
+  const Runs runs(g);
+  Cursor at(g, row);
+  float piece[kPiece];
+  for (int64_t r = 0; r < rows; ++r, at.next(g)) {
+    for (int64_t first = 0; first < columns; first += kPiece) {
+      const int64_t n = smaller(kPiece, columns - first), whole = (n + kNr - 1) / kNr * kNr;
+      gather(g, runs, at, k + first, k + first + n, piece);
+      zero(piece + n, whole - n);
+      float* to = panels + first * rows + r * kNr;
+      for (int64_t j = 0; j < whole; j += kNr, to += kNr * rows) {
+        V::load(piece + j).store(to);
+        V::load(piece + j + kLanes).store(to + kLanes);
+      }
+    }
+  }
+}
+
+// One vector (or part of one) of channels of one output pixel.
+struct DepthwisePixel {
+  const PatchGrid& g;
+  const float* image;
+  int64_t h, w;
+  template <bool kPart>
+  TERN_INLINE V sum(const float* weight, int64_t c, int64_t lanes, V start) const {
+    for (int64_t p = 0; p < g.taps_h; ++p) {
+      const int64_t row = h + p * g.delta_h;
+      if (row < 0 || row >= g.h) continue;
+      for (int64_t q = 0; q < g.taps_w; ++q) {
+        const int64_t column = w + q * g.delta_w;
+        if (column < 0 || column >= g.w) continue;
+        const float* x = image + (row * g.w + column) * g.pixel + c;
+        const float* weights = weight + (p * g.taps_w + q) * g.channels + c;
+        if constexpr (kPart)
+          start = multiply_add(V::load_partial(x, lanes), V::load_partial(weights, lanes), start);
+        else
+          start = multiply_add(V::load(x), V::load(weights), start);
+      }
+    }
+    return start;
+  }
+};
+
+void depthwise_row(const PatchGrid& g, int64_t n, int64_t i, const float* weight, const float* bias, float* y,
+                   int64_t y_pixel) {
+  for (int64_t j = 0; j < g.columns; ++j, y += y_pixel) {
+    const DepthwisePixel pixel{g, g.image + n * g.h * g.w * g.pixel, i * g.step_h + g.start_h,
+                               j * g.step_w + g.start_w};
+    int64_t c = 0;
+    for (; c + kLanes <= g.channels; c += kLanes)
+      pixel.sum<false>(weight, c, kLanes, bias ? V::load(bias + c) : V(0.0f)).store(y + c);
+    const int64_t left = g.channels - c;
+    if (left > 0)
+      pixel.sum<true>(weight, c, left, bias ? V::load_partial(bias + c, left) : V(0.0f))
+          .store_partial(y + c, left);
+  }
+}
+
+void depthwise_weight_row(const PatchGrid& g, int64_t n, int64_t i, const float* dy, float* dw) {
+  for (int64_t p = 0; p < g.taps_h; ++p) {
+    const int64_t h = i * g.step_h + g.start_h + p * g.delta_h;
+    if (h < 0 || h >= g.h) continue;
+    for (int64_t q = 0; q < g.taps_w; ++q) {
+      float* sums = dw + (p * g.taps_w + q) * g.channels;
+      const float* row = g.image + (n * g.h + h) * g.w * g.pixel;
+      const int64_t w0 = g.start_w + q * g.delta_w;
+      for (int64_t c = 0; c < g.channels; c += kLanes) {
+        const int64_t lanes = smaller(kLanes, g.channels - c);
+        V sum = lanes == kLanes ? V::load(sums + c) : V::load_partial(sums + c, lanes);
+        for (int64_t j = 0; j < g.columns; ++j) {
+          const int64_t w = w0 + j * g.step_w;
+          if (w < 0 || w >= g.w) continue;
+          const float* x = row + w * g.pixel + c;
+          const float* d = dy + j * g.channels + c;
+          if (lanes == kLanes)
+            sum = multiply_add(V::load(x), V::load(d), sum);
+          else
+            sum = multiply_add(V::load_partial(x, lanes), V::load_partial(d, lanes), sum);
+        }
+        if (lanes == kLanes)
+          sum.store(sums + c);
+        else
+          sum.store_partial(sums + c, lanes);
+      }
+    }
+  }
+}
+
+void sum_rows(const float* x, int64_t ld, int64_t rows, int64_t columns, float* sums) {
+  int64_t c = 0;
+  for (; c + kLanes <= columns; c += kLanes) {
+    V sum(0.0f);
+    for (int64_t r = 0; r < rows; ++r) sum += V::load(x + r * ld + c);
+    sum.store(sums + c);
+  }
+  for (; c < columns; ++c) {
+    float sum = 0;
+    for (int64_t r = 0; r < rows; ++r) sum += x[r * ld + c];
+    sums[c] = sum;
+  }
+}
+
+}  // namespace
+
+constinit const ConvKernels conv_table = {pack_patches, pack_patch_panels, depthwise_row,
+                                          depthwise_weight_row, sum_rows};
+
+}  // namespace tern::cpu::TERN_ISA
