@@ -1,6 +1,10 @@
 # Warnings and sanitizers, shared by every target through the interface library tern_flags.
 add_library(tern_flags INTERFACE)
-target_compile_options(tern_flags INTERFACE -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno)
+target_compile_options(tern_flags INTERFACE -Wall -Wextra -Werror -fno-math-errno)
+# Kernels fuse a * b + c where the instruction set can, everything else rounds as written. A target's own options come
+# before these, so the kernel targets choose by a property instead of overriding.
+target_compile_options(tern_flags INTERFACE
+  $<IF:$<BOOL:$<TARGET_PROPERTY:TERN_FUSED>>,-ffp-contract=fast,-ffp-contract=off>)
 # Vec<T> passes machine vectors between always-inline functions only; the note about their ABI does not apply.
 target_compile_options(tern_flags INTERFACE -Wno-psabi)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")

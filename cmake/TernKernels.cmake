@@ -18,9 +18,9 @@ if(TERN_KERNEL_SOURCES)
     target_link_libraries(tern_kernels_${isa} PRIVATE tern_flags)
     target_include_directories(tern_kernels_${isa} PRIVATE ${CMAKE_BINARY_DIR}/include)
     target_compile_definitions(tern_kernels_${isa} PRIVATE TERN_ISA=${isa})
-    target_compile_options(tern_kernels_${isa} PRIVATE ${TERN_ISA_FLAGS_${isa}} -ffp-contract=fast
-                                                       -fno-trapping-math $<$<CONFIG:Release>:-O3>)
-    set_target_properties(tern_kernels_${isa} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    target_compile_options(tern_kernels_${isa} PRIVATE ${TERN_ISA_FLAGS_${isa}} -fno-trapping-math
+                                                       $<$<CONFIG:Release>:-O3>)
+    set_target_properties(tern_kernels_${isa} PROPERTIES POSITION_INDEPENDENT_CODE ON TERN_FUSED ON)
     list(APPEND TERN_KERNEL_OBJECTS $<TARGET_OBJECTS:tern_kernels_${isa}>)
   endforeach()
 endif()

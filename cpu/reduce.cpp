@@ -39,6 +39,7 @@ double contiguous_sum(const T* x, int64_t n) {
 // Columns of x[n, inner]: f64 accumulators over tiles of rows, tiles added in order.
 template <class T>
 void column_sums(const T* x, int64_t n, int64_t inner, double scale, T* y) {
+  if (inner == 0) return;
   const int64_t rows = std::max<int64_t>(1, kTile * 4 / inner);
   const int64_t tiles = (n + rows - 1) / rows;
   std::vector<double> partial(static_cast<size_t>(tiles * inner), 0.0);
