@@ -24,12 +24,9 @@ const PointwiseKernels& kernels() {
 template <class Fast, class Naive>
 void dispatch(const char* op, DType dtype, Fast&& fast, Naive&& naive) {
   switch (dtype) {
-    case DType::F32:
-      return use_reference() ? naive(float{}) : fast();
-    case DType::F64:
-      return naive(double{});
-    default:
-      break;
+    case DType::F32: return use_reference() ? naive(float{}) : fast();
+    case DType::F64: return naive(double{});
+    default: break;
   }
   check<DTypeError>(false, op, ": dtype ", dtype, " is not supported on the CPU, allowed are f32 and f64",
                     "; hint: cast with to(DType::F32)");
@@ -150,10 +147,8 @@ void binary_backward(const F& f, const BroadcastGeometry& g, const Tensor& a, co
         const T *pa = a.data<T>(), *pb = b.data<T>(), *pdy = dy.data<T>();
         T* out = dx.mutable_data<T>();
         reference::for_each_broadcast(g, 0, dy.numel(), [&](int64_t i, int64_t ia, int64_t ib) {
-          if constexpr (kOfA)
-            out[i] = f.backward_a(pa[ia], pb[ib], pdy[i]);
-          else
-            out[i] = f.backward_b(pa[ia], pb[ib], pdy[i]);
+          if constexpr (kOfA) out[i] = f.backward_a(pa[ia], pb[ib], pdy[i]);
+          else out[i] = f.backward_b(pa[ia], pb[ib], pdy[i]);
         });
       });
 }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tern/core/error.h"
+#include "tern/core/autograd.h"
 
 namespace tern {
 namespace {
@@ -57,6 +57,22 @@ BroadcastGeometry broadcast_geometry(const char* op, const Shape& a, const Shape
   std::reverse(g.a_stride.begin(), g.a_stride.begin() + merged);
   std::reverse(g.b_stride.begin(), g.b_stride.begin() + merged);
   return g;
+}
+
+struct BroadcastToNode final : OpNode<BroadcastToNode> {
+  static constexpr std::string_view kName = "broadcast_to";
+  Gradients backward(const Gradients& dy) override { return {dy[0]}; }  // the engine sums it down
+};
+
+Tensor broadcast_to(const Tensor& x, const Shape& shape) {
+  check(x.defined(), "broadcast_to: x is undefined");
+  if (x.shape() == shape) return x;
+  const BroadcastGeometry geometry = broadcast_geometry("broadcast_to", x.shape(), shape);
+  check<ShapeError>(geometry.shape == shape, "broadcast_to: ", x.shape(), " does not stretch to ", shape);
+  const Tensor y = Tensor::empty(shape, {x.dtype(), x.device()});
+  on_device(
+      x.device(), [&] { cpu::broadcast_copy(geometry, x, y); }, [&] { cu::broadcast_copy(geometry, x, y); });
+  return record<BroadcastToNode>(y, {x}, [](BroadcastToNode&) {});
 }
 
 }  // namespace tern

@@ -7,7 +7,7 @@
 #include <array>
 #include <cstdint>
 
-#include "tern/core/shape.h"
+#include "tern/core/tensor.h"
 
 namespace tern {
 
@@ -21,5 +21,16 @@ struct BroadcastGeometry {
 
 // Throws ShapeError, naming op, if the shapes do not meet.
 BroadcastGeometry broadcast_geometry(const char* op, const Shape& a, const Shape& b);
+
+// x stretched to shape, as a copy (x itself if it has that shape). The gradient is the sum over what was
+// stretched. All element types. Throws ShapeError unless x broadcasts to exactly shape.
+Tensor broadcast_to(const Tensor& x, const Shape& shape);
+
+namespace cpu {
+void broadcast_copy(const BroadcastGeometry& geometry, const Tensor& x, const Tensor& y);  // x is operand a
+}  // namespace cpu
+namespace cu {
+void broadcast_copy(const BroadcastGeometry& geometry, const Tensor& x, const Tensor& y);
+}  // namespace cu
 
 }  // namespace tern

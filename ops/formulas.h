@@ -1,14 +1,17 @@
 #pragma once
-// Every pointwise formula: its forward value and the gradient it passes back, written once on a value type V that is
-// float, double, a machine vector or a CUDA thread's float. Branch-free: select(c, a, b) instead of ?:, NaN passes.
+// Every pointwise formula: its forward value and the gradient it passes back, written once on a value type V
+// that is float, double, a machine vector or a CUDA thread's float. Branch-free: select(c, a, b) instead of
+// ?:, NaN passes.
 //
-// Unary y = f(x): forward(x); backward(s, dy) = dy f'(x), where s is what kSaves says is kept: x, y or nothing.
-// Binary y = f(a, b): forward(a, b); backward_a(a, b, dy) = dy df/da and backward_b, kReadsA / kReadsB say whether the
-// gradients read a and b (what is not read is not kept). Parameters are members, in double.
-// At kinks the gradient is PyTorch's: relu'(0) = 0, |x|'(0) = 0, clamp passes it on the closed interval.
+// Unary y = f(x): forward(x); backward(s, dy) = dy f'(x), where s is what kSaves says is kept: x, y or
+// nothing. Binary y = f(a, b): forward(a, b); backward_a(a, b, dy) = dy df/da and backward_b = dy df/db;
+// kGradA and kGradB say what each of them reads (an operand nobody reads is not kept), or that dy passes as
+// it is. Parameters are members, in double. At kinks the gradient is PyTorch's: relu'(0) = 0, |x|'(0) = 0,
+// clamp passes it on the closed interval, equal operands of maximum and minimum share it, sqrt'(0) is
+// infinite.
 //
-// A new formula is a struct here, its row in the typelist below, its row in tests/ops/pointwise_table.h, and its
-// public function in ops/pointwise.h.
+// A new formula is a struct here, its row in a typelist below, its row in tests/ops/pointwise_table.h, and
+// its public function in ops/pointwise.h.
 
 #include "tern/ops/math.h"
 #include "tern/ops/math_pow.h"
@@ -16,33 +19,154 @@
 namespace tern {
 
 enum class Saves { Nothing, Input, Output };
+enum class Reads { Passes, Nothing, A, B, Both };
+constexpr bool reads_a(Reads r) { return r == Reads::A || r == Reads::Both; }
+constexpr bool reads_b(Reads r) { return r == Reads::B || r == Reads::Both; }
 
-struct BinaryFormula {
-  static constexpr bool kReadsA = true, kReadsB = true;     // what the gradients read
-  static constexpr bool kPassesA = false, kPassesB = false;  // the gradient is dy itself
-};
-
-struct Add : BinaryFormula {
+// clang-format off
+struct Add {
   static constexpr const char* kName = "add";
-  static constexpr bool kReadsA = false, kReadsB = false, kPassesA = true, kPassesB = true;
+  static constexpr Reads kGradA = Reads::Passes, kGradB = Reads::Passes;
   template <class V> HD V forward(V a, V b) const { return a + b; }
   template <class V> HD V backward_a(V, V, V dy) const { return dy; }
   template <class V> HD V backward_b(V, V, V dy) const { return dy; }
 };
 
-struct Sub : BinaryFormula {
+struct Sub {
   static constexpr const char* kName = "sub";
-  static constexpr bool kReadsA = false, kReadsB = false, kPassesA = true;
+  static constexpr Reads kGradA = Reads::Passes, kGradB = Reads::Nothing;
   template <class V> HD V forward(V a, V b) const { return a - b; }
   template <class V> HD V backward_a(V, V, V dy) const { return dy; }
   template <class V> HD V backward_b(V, V, V dy) const { return -dy; }
 };
 
-struct Mul : BinaryFormula {
+struct Mul {
   static constexpr const char* kName = "mul";
+  static constexpr Reads kGradA = Reads::B, kGradB = Reads::A;
   template <class V> HD V forward(V a, V b) const { return a * b; }
   template <class V> HD V backward_a(V, V b, V dy) const { return dy * b; }
   template <class V> HD V backward_b(V a, V, V dy) const { return dy * a; }
+};
+
+struct Div {
+  static constexpr const char* kName = "div";
+  static constexpr Reads kGradA = Reads::B, kGradB = Reads::Both;
+  template <class V> HD V forward(V a, V b) const { return a / b; }
+  template <class V> HD V backward_a(V, V b, V dy) const { return dy / b; }
+  template <class V> HD V backward_b(V a, V b, V dy) const { return -dy * ((a / b) / b); }
+};
+
+struct Maximum {
+  static constexpr const char* kName = "maximum";
+  static constexpr Reads kGradA = Reads::Both, kGradB = Reads::Both;
+  template <class V> HD V forward(V a, V b) const { return math::maximum(a, b); }
+  template <class V> HD V backward_a(V a, V b, V dy) const { return select(a < b, V(0), select(a == b, dy * V(0.5), dy)); }
+  template <class V> HD V backward_b(V a, V b, V dy) const { return backward_a(b, a, dy); }
+};
+
+struct Minimum {
+  static constexpr const char* kName = "minimum";
+  static constexpr Reads kGradA = Reads::Both, kGradB = Reads::Both;
+  template <class V> HD V forward(V a, V b) const { return math::minimum(a, b); }
+  template <class V> HD V backward_a(V a, V b, V dy) const { return select(a > b, V(0), select(a == b, dy * V(0.5), dy)); }
+  template <class V> HD V backward_b(V a, V b, V dy) const { return backward_a(b, a, dy); }
+};
+
+// x where x > 0, else w x: the slope is learned.
+struct Prelu {
+  static constexpr const char* kName = "prelu";
+  static constexpr Reads kGradA = Reads::Both, kGradB = Reads::A;
+  template <class V> HD V forward(V x, V w) const { return select(x > V(0), x, w * x); }
+  template <class V> HD V backward_a(V x, V w, V dy) const { return select(x > V(0), dy, w * dy); }
+  template <class V> HD V backward_b(V x, V, V dy) const { return select(x > V(0), V(0), x * dy); }
+};
+
+// A binary formula with a number on the right (x - 2) or on the left (2 - x).
+template <class B>
+struct RightScalar {
+  static constexpr const char* kName = B::kName;
+  static constexpr Saves kSaves = reads_a(B::kGradA) ? Saves::Input : Saves::Nothing;
+  template <class V> HD V forward(V x) const { return B{}.forward(x, V(scalar)); }
+  template <class V> HD V backward(V x, V dy) const { return B{}.backward_a(x, V(scalar), dy); }
+  double scalar = 1.25;
+};
+template <class B>
+struct LeftScalar {
+  static constexpr const char* kName = B::kName;
+  static constexpr Saves kSaves = reads_b(B::kGradB) ? Saves::Input : Saves::Nothing;
+  template <class V> HD V forward(V x) const { return B{}.forward(V(scalar), x); }
+  template <class V> HD V backward(V x, V dy) const { return B{}.backward_b(V(scalar), x, dy); }
+  double scalar = 1.25;
+};
+
+struct Neg {
+  static constexpr const char* kName = "neg";
+  static constexpr Saves kSaves = Saves::Nothing;
+  template <class V> HD V forward(V x) const { return -x; }
+  template <class V> HD V backward(V, V dy) const { return -dy; }
+};
+
+struct Exp {
+  static constexpr const char* kName = "exp";
+  static constexpr Saves kSaves = Saves::Output;
+  template <class V> HD V forward(V x) const { return math::exp(x); }
+  template <class V> HD V backward(V y, V dy) const { return dy * y; }
+};
+
+struct Log {
+  static constexpr const char* kName = "log";
+  static constexpr Saves kSaves = Saves::Input;
+  template <class V> HD V forward(V x) const { return math::log(x); }
+  template <class V> HD V backward(V x, V dy) const { return dy / x; }
+};
+
+struct Log1p {
+  static constexpr const char* kName = "log1p";
+  static constexpr Saves kSaves = Saves::Input;
+  template <class V> HD V forward(V x) const { return math::log1p(x); }
+  template <class V> HD V backward(V x, V dy) const { return dy / (V(1) + x); }
+};
+
+struct Sqrt {
+  static constexpr const char* kName = "sqrt";
+  static constexpr Saves kSaves = Saves::Output;
+  template <class V> HD V forward(V x) const { return math::sqrt(x); }
+  template <class V> HD V backward(V y, V dy) const { return dy / (y + y); }
+};
+
+struct Square {
+  static constexpr const char* kName = "square";
+  static constexpr Saves kSaves = Saves::Input;
+  template <class V> HD V forward(V x) const { return x * x; }
+  template <class V> HD V backward(V x, V dy) const { return dy * (x + x); }
+};
+
+struct Abs {
+  static constexpr const char* kName = "abs";
+  static constexpr Saves kSaves = Saves::Input;
+  template <class V> HD V forward(V x) const { return math::abs(x); }
+  template <class V> HD V backward(V x, V dy) const { return select(x > V(0), dy, select(x < V(0), -dy, V(0))); }
+};
+
+struct Pow {
+  static constexpr const char* kName = "pow";
+  static constexpr Saves kSaves = Saves::Input;
+  template <class V> HD V forward(V x) const { return math::pow(x, V(exponent)); }
+  template <class V> HD V backward(V x, V dy) const {
+    return select(V(exponent) == V(0), V(0), dy * V(exponent) * math::pow(x, V(exponent - 1)));
+  }
+  double exponent = 2.5;
+};
+
+struct Clamp {
+  static constexpr const char* kName = "clamp";
+  static constexpr Saves kSaves = Saves::Input;
+  template <class V> HD V forward(V x) const {
+    const V raised = select(x < V(low), V(low), x);
+    return select(raised > V(high), V(high), raised);
+  }
+  template <class V> HD V backward(V x, V dy) const { return select(x >= V(low), select(x <= V(high), dy, V(0)), V(0)); }
+  double low = -0.75, high = 1.5;
 };
 
 struct Relu {
@@ -52,10 +176,73 @@ struct Relu {
   template <class V> HD V backward(V y, V dy) const { return select(y <= V(0), V(0), dy); }
 };
 
+struct LeakyRelu {
+  static constexpr const char* kName = "leaky_relu";
+  static constexpr Saves kSaves = Saves::Input;
+  template <class V> HD V forward(V x) const { return select(x > V(0), x, x * V(slope)); }
+  template <class V> HD V backward(V x, V dy) const { return select(x > V(0), dy, dy * V(slope)); }
+  double slope = 0.01;
+};
+
+struct Sigmoid {
+  static constexpr const char* kName = "sigmoid";
+  static constexpr Saves kSaves = Saves::Output;
+  template <class V> HD V forward(V x) const { return math::sigmoid(x); }
+  template <class V> HD V backward(V y, V dy) const { return dy * (y * (V(1) - y)); }
+};
+
+struct Tanh {
+  static constexpr const char* kName = "tanh";
+  static constexpr Saves kSaves = Saves::Output;
+  template <class V> HD V forward(V x) const { return math::tanh(x); }
+  template <class V> HD V backward(V y, V dy) const { return dy * (V(1) - y * y); }
+};
+
+struct Erf {
+  static constexpr const char* kName = "erf";
+  static constexpr Saves kSaves = Saves::Input;
+  template <class V> HD V forward(V x) const { return math::erf(x); }
+  template <class V> HD V backward(V x, V dy) const {
+    return dy * V(1.12837916709551257390) * math::gaussian(x * V(1.41421356237309504880));
+  }
+};
+
+// x Phi(x), Phi the normal distribution; Phi' = e^(-x^2/2) / sqrt(2 pi).
+struct Gelu {
+  static constexpr const char* kName = "gelu";
+  static constexpr Saves kSaves = Saves::Input;
+  template <class V> HD V forward(V x) const { return x * math::normal_cdf(x); }
+  template <class V> HD V backward(V x, V dy) const {
+    return dy * (math::normal_cdf(x) + x * V(0.39894228040143267794) * math::gaussian(x));
+  }
+};
+
+struct Silu {
+  static constexpr const char* kName = "silu";
+  static constexpr Saves kSaves = Saves::Input;
+  template <class V> HD V forward(V x) const { return x * math::sigmoid(x); }
+  template <class V> HD V backward(V x, V dy) const {
+    const V s = math::sigmoid(x);
+    return dy * (s * (V(1) + x * (V(1) - s)));
+  }
+};
+
+// log(1 + e^x), x itself above 20.
+struct Softplus {
+  static constexpr const char* kName = "softplus";
+  static constexpr Saves kSaves = Saves::Input;
+  template <class V> HD V forward(V x) const { return select(x > V(20), x, math::log1p(math::exp(x))); }
+  template <class V> HD V backward(V x, V dy) const { return select(x > V(20), dy, dy * math::sigmoid(x)); }
+};
+// clang-format on
+
 template <class... F>
 struct FormulaList {};
 
-using UnaryFormulas = FormulaList<Relu>;
-using BinaryFormulas = FormulaList<Add, Sub, Mul>;
+using UnaryFormulas =
+    FormulaList<Neg, Exp, Log, Log1p, Sqrt, Square, Abs, Pow, Clamp, Relu, LeakyRelu, Sigmoid, Tanh, Erf,
+                Gelu, Silu, Softplus, RightScalar<Add>, RightScalar<Mul>, RightScalar<Div>,
+                RightScalar<Maximum>, RightScalar<Minimum>, LeftScalar<Sub>, LeftScalar<Div>>;
+using BinaryFormulas = FormulaList<Add, Sub, Mul, Div, Maximum, Minimum, Prelu>;
 
 }  // namespace tern

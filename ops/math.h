@@ -38,10 +38,8 @@ namespace math {
 // c0 + c1 x + c2 x^2 + ...
 template <class V, class... C>
 HD V horner(V x, double c0, C... rest) {
-  if constexpr (sizeof...(rest) == 0)
-    return V(c0);
-  else
-    return multiply_add(horner(x, rest...), x, V(c0));
+  if constexpr (sizeof...(rest) == 0) return V(c0);
+  else return multiply_add(horner(x, rest...), x, V(c0));
 }
 
 HD float abs(float x) { return __builtin_fabsf(x); }

@@ -42,20 +42,21 @@ Tensor unary(const F& formula, const Tensor& x) {
 template <class F>
 struct BinaryNode final : OpNode<BinaryNode<F>> {
   static constexpr std::string_view kName = F::kName;
-  // In the broadcast shape; the engine sums them down.
+  // In the broadcast shape; the engine sums them down. An operand that is not read is not kept: dy stands in.
   Gradients backward(const Gradients& dy) override {
-    const Tensor& at = F::kReadsA ? a.get(*this) : dy[0];
-    const Tensor& bt = F::kReadsB ? b.get(*this) : dy[0];
     const BinaryEntry<F>& kernels = pointwise_backend(dy[0].device());
+    const Tensor& at = a.defined() ? a.get(*this) : dy[0];
+    const Tensor& bt = b.defined() ? b.get(*this) : dy[0];
     Gradients dx(2);
     for (int i = 0; i < 2; ++i) {
       if (!this->needs(i)) continue;
-      if (i == 0 ? F::kPassesA : F::kPassesB) {
-        dx[i] = dy[0];
-        continue;
+      Tensor& d = dx[static_cast<size_t>(i)];
+      if ((i == 0 ? F::kGradA : F::kGradB) == Reads::Passes) {
+        d = dy[0];
+      } else {
+        d = Tensor::empty(dy[0].shape(), {dy[0].dtype(), dy[0].device()});
+        (i == 0 ? kernels.backward_a : kernels.backward_b)(formula, geometry, at, bt, dy[0], d);
       }
-      dx[i] = Tensor::empty(dy[0].shape(), {dy[0].dtype(), dy[0].device()});
-      (i == 0 ? kernels.backward_a : kernels.backward_b)(formula, geometry, at, bt, dy[0], dx[i]);
     }
     return dx;
   }
@@ -78,8 +79,9 @@ Tensor binary(const F& formula, const Tensor& a, const Tensor& b) {
   return record<BinaryNode<F>>(y, {a, b}, [&](BinaryNode<F>& node) {
     node.formula = formula;
     node.geometry = geometry;
-    if constexpr (F::kReadsA) node.a = a;
-    if constexpr (F::kReadsB) node.b = b;
+    const bool da = a.requires_grad(), db = b.requires_grad();
+    if ((da && reads_a(F::kGradA)) || (db && reads_a(F::kGradB))) node.a = a;
+    if ((da && reads_b(F::kGradA)) || (db && reads_b(F::kGradB))) node.b = b;
   });
 }
 

@@ -1,0 +1,31 @@
+#include "tern/ops/dropout.h"
+
+#include "tern/core/parallel.h"
+#include "tern/cpu/reference/dropout.h"
+
+namespace tern::cpu {
+namespace {
+
+template <class T>
+void dropout_as(const DropoutOptions& o, const Tensor& x, const Tensor& y) {
+  const T* in = x.data<T>();
+  T* out = y.mutable_data<T>();
+  const Philox philox{o.seed, RandomStream::Dropout};
+  parallel_for(x.numel(), 4096, [&](int64_t begin, int64_t end) {
+    reference::dropout(philox, o.step, o.p, in, out, begin, end);
+  });
+}
+
+}  // namespace
+
+void dropout(const DropoutOptions& options, const Tensor& x, const Tensor& y) {
+  switch (x.dtype()) {
+    case DType::F32: return dropout_as<float>(options, x, y);
+    case DType::F64: return dropout_as<double>(options, x, y);
+    default: break;
+  }
+  check<DTypeError>(false, "dropout: dtype ", x.dtype(),
+                    " is not supported on the CPU, allowed are f32 and f64");
+}
+
+}  // namespace tern::cpu
