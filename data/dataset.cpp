@@ -132,13 +132,10 @@ void FolderDataset::scan_identity(const std::string& name) {
   for (std::string& file : list_folder(folder)) {
     if (has_photo_extension(file) && kind_of(folder + "/" + file) == Entry::File)
       photos_.push_back({identity, std::move(file)});
-    else
-      ++passed_over_;
+    else ++passed_over_;
   }
-  if (photos_.size() > before)
-    names_.push_back(name);
-  else
-    ++empty_identities_;
+  if (photos_.size() > before) names_.push_back(name);
+  else ++empty_identities_;
 }
 
 int64_t FolderDataset::identity(int64_t photo) const { return element(photos_, photo, "photo").identity; }

@@ -97,10 +97,8 @@ Image resize(const Image& image, int width, int height, const Box& box) {
   std::vector<uint8_t> between(size_t(bottom - top) * row);
   for (int y = top; y < bottom; ++y) {
     uint8_t* out = between.data() + size_t(y - top) * row;
-    if (channels == 1)
-      resize_row<1>(image.row(y), across, out, width);
-    else
-      resize_row<3>(image.row(y), across, out, width);
+    if (channels == 1) resize_row<1>(image.row(y), across, out, width);
+    else resize_row<3>(image.row(y), across, out, width);
   }
   Image result{width, height, channels, {}};
   result.pixels.resize(row * height);

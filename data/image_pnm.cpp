@@ -30,10 +30,8 @@ class PnmParser {
     require(at_ < size() && is_space(source_.bytes[at_]), "the header ends without a blank");
     ++at_;
     Image image{static_cast<int>(width), static_cast<int>(height), channels, {}};
-    if (kind >= '5')
-      read_raw(image);
-    else
-      read_plain(image);
+    if (kind >= '5') read_raw(image);
+    else read_plain(image);
     return image;
   }
 

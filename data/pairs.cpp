@@ -159,10 +159,8 @@ ResolvedPairs resolve_pairs(const PairList& list, const Dataset& dataset, bool a
   resolved.folds = list.folds;
   for (const PairList::Pair& pair : list.pairs) {
     const int64_t a = find(pair.name_a, pair.index_a), b = find(pair.name_b, pair.index_b);
-    if (a < 0 || b < 0)
-      ++resolved.missing;
-    else
-      resolved.pairs.push_back({a, b, pair.same, pair.fold});
+    if (a < 0 || b < 0) ++resolved.missing;
+    else resolved.pairs.push_back({a, b, pair.same, pair.fold});
   }
   return resolved;
 }

@@ -1,0 +1,76 @@
+#include "tern/ops/augment.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "tern/core/parallel.h"
+#include "tern/cpu/augment_kernels.h"
+#include "tern/cpu/isa.h"
+#include "tern/cpu/reference/augment.h"
+
+namespace tern::cpu {
+
+namespace {
+
+const AugmentKernels& kernels() {
+  return isa_pick(
+      []() -> auto& { return baseline::augment_table; }, []() -> auto& { return avx2::augment_table; },
+      []() -> auto& { return avx512::augment_table; });
+}
+
+AugmentJob make_job(const AugmentGeometry& g, const uint8_t* photo, const int32_t* row) {
+  const auto size = static_cast<int32_t>(g.size);
+  AugmentJob job{};
+  job.photo = photo;
+  job.height = static_cast<int32_t>(g.height);
+  job.width = static_cast<int32_t>(g.width);
+  job.channels = static_cast<int32_t>(g.channels);
+  job.size = size;
+  job.m00 = row[kAugmentM00], job.m01 = row[kAugmentM01], job.tx = row[kAugmentTx];
+  job.m10 = row[kAugmentM10], job.m11 = row[kAugmentM11], job.ty = row[kAugmentTy];
+  job.gain = row[kAugmentGain], job.bias = row[kAugmentBias], job.saturation = row[kAugmentSaturation];
+  job.erase_x0 = std::clamp(row[kAugmentEraseX0], 0, size);
+  job.erase_x1 = std::clamp(row[kAugmentEraseX1], job.erase_x0, size);
+  job.erase_y0 = std::clamp(row[kAugmentEraseY0], 0, size);
+  job.erase_y1 = std::clamp(row[kAugmentEraseY1], job.erase_y0, size);
+  job.colour = row[kAugmentColour];
+  return job;
+}
+
+}  // namespace
+
+void augment(const AugmentGeometry& g, const Tensor& photos, const Tensor& table, const Tensor& y) {
+  const uint8_t* photo = photos.data<uint8_t>();
+  const int32_t* rows = table.data<int32_t>();
+  float* out = Tensor(y).mutable_data<float>();
+  const int64_t photo_bytes = g.height * g.width * g.channels, row_elements = g.size * g.channels;
+  if (use_reference()) {
+    parallel_for(g.photos, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t n = begin; n < end; ++n)
+        reference::augment(g, photo + n * photo_bytes, rows + n * kAugmentColumns,
+                           out + n * g.size * row_elements);
+    });
+    return;
+  }
+  std::vector<float> means(static_cast<size_t>(row_elements)), stds(means.size());
+  for (int64_t i = 0; i < row_elements; ++i) {
+    means[i] = g.mean[i % g.channels];
+    stds[i] = g.std[i % g.channels];
+  }
+  const AugmentKernels& table_of_kernels = kernels();
+  constexpr int64_t kRowsPerTask = 32;
+  parallel_for(g.photos * g.size, kRowsPerTask, [&](int64_t begin, int64_t end) {
+    std::vector<int32_t> levels(static_cast<size_t>(row_elements));
+    AugmentJob job{};
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t n = i / g.size, oy = i % g.size;
+      if (i == begin || oy == 0) {
+        job = make_job(g, photo + n * photo_bytes, rows + n * kAugmentColumns);
+        job.mean = means.data(), job.std = stds.data(), job.levels = levels.data();
+      }
+      table_of_kernels.row(job, static_cast<int32_t>(oy), out + i * row_elements);
+    }
+  });
+}
+
+}  // namespace tern::cpu

@@ -1,0 +1,219 @@
+#include "tern/cpu/batch_triplet_kernels.h"
+
+#include "tern/cpu/vec.h"
+#include "tern/ops/triplet_formulas.h"
+
+namespace tern::cpu::TERN_ISA {
+namespace {
+
+using V = Vec<float>;
+using M = V::Mask;
+constexpr int kLanes = V::kLanes;
+
+TERN_INLINE V infinity() { return V(__builtin_inff()); }
+
+TERN_INLINE float min_lanes(V a) {
+  float lane[kLanes];
+  a.store(lane);
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lane[i] = lane[i] < lane[i + half] ? lane[i] : lane[i + half];
+  return lane[0];
+}
+
+TERN_INLINE int64_t sum_counts(M a) {
+  int64_t sum = 0;
+  for (int i = 0; i < kLanes; ++i) sum += a[i];
+  return sum;
+}
+
+TERN_INLINE bool any(M mask) {
+  typedef int64_t Wide __attribute__((vector_size(kVectorBytes)));
+  const Wide w = (Wide)mask;
+  int64_t all = 0;
+  for (int i = 0; i < kLanes / 2; ++i) all |= w[i];
+  return all != 0;
+}
+
+void gram_to_squared(float* row, const float* norms, float norm, int64_t n) {
+  for (int64_t j = 0; j < n; j += kLanes)
+    ((V(norm) + V::load(norms + j)) - V(2) * V::load(row + j)).store(row + j);
+}
+
+bool all_finite(const float* row, int64_t n) {
+  M bad{};
+  for (int64_t j = 0; j < n; j += kLanes) {
+    const V x = V::load(row + j);
+    bad |= (x - x) != V(0);
+  }
+  return !any(bad);
+}
+
+float min_above(const float* row, float threshold, int64_t n) {
+  V least[4] = {infinity(), infinity(), infinity(), infinity()};
+  for (int64_t j = 0; j < n; j += 4 * kLanes)
+    for (int i = 0; i < 4; ++i) {
+      const V x = V::load(row + j + i * kLanes);
+      least[i] = min(select(x > V(threshold), x, infinity()), least[i]);
+    }
+  return min_lanes(min(min(least[0], least[1]), min(least[2], least[3])));
+}
+
+double sum_finite(const float* row, int64_t n) {
+  V sum(0);
+  for (int64_t j = 0; j < n; j += kLanes) {
+    const V x = V::load(row + j);
+    sum += select(x < infinity(), x, V(0));
+  }
+  return static_cast<double>(sum_lanes(sum));
+}
+
+int64_t collect(const float* row, float low, float high, int64_t n, int32_t* out) {
+  int64_t count = 0;
+  for (int64_t j = 0; j < n; j += 4 * kLanes) {
+    M inside{};
+    for (int i = 0; i < 4; ++i) {
+      const V x = V::load(row + j + i * kLanes);
+      inside |= (x > V(low)) & (x <= V(high));
+    }
+    if (!any(inside)) continue;
+    for (int64_t i = j; i < j + 4 * kLanes; ++i) {
+      out[count] = static_cast<int32_t>(i);
+      count += row[i] > low && row[i] <= high;
+    }
+  }
+  return count;
+}
+
+void to_distance(float* row, RowMetric metric, int64_t n) {
+  for (int64_t j = 0; j < n; j += kLanes) {
+    V s = V::load(row + j);
+    s = select(s > V(0), s, V(0));
+    if (metric == RowMetric::Euclidean) s = sqrt(s);
+    if (metric == RowMetric::Cosine) s = s * V(0.5f);
+    s.store(row + j);
+  }
+}
+
+// kBlock positives at a time stream over the negatives: their sums and counts stay in registers, the
+// negatives' counts pass through once per block.
+template <int kBlock>
+TERN_INLINE void hinge_block(TripletStream& r, int64_t first) {
+  V d_ap[kBlock], sum[kBlock];
+  M active[kBlock], hard{};
+  for (int b = 0; b < kBlock; ++b) {
+    d_ap[b] = V(r.positives[first + b]);
+    sum[b] = V(0);
+    active[b] = M{};
+  }
+  const V margin(r.margin);
+  for (int64_t j = 0; j < r.n; j += kLanes) {
+    const V d_an = V::load(r.negatives + j);
+    const V reach = d_an - margin;
+    V slope = V::load(r.negative_slope + j);
+    for (int b = 0; b < kBlock; ++b) {
+      const V x = d_ap[b] - reach;
+      const M on = x > V(0);
+      sum[b] = select(on, sum[b] + x, sum[b]);
+      active[b] = on ? active[b] + 1 : active[b];
+      slope = select(on, slope + V(1), slope);
+      hard = d_an <= d_ap[b] ? hard + 1 : hard;
+    }
+    slope.store(r.negative_slope + j);
+  }
+  r.hard += sum_counts(hard);
+  for (int b = 0; b < kBlock; ++b) {
+    const int64_t count = sum_counts(active[b]);
+    r.loss[first + b] = sum_lanes(sum[b]);
+    r.positive_slope[first + b] = static_cast<float>(count);
+    r.active += count;
+  }
+}
+
+void soft_positive(TripletStream& r, int64_t i) {
+  const TripletSoft soft;
+  const V d_ap(r.positives[i]), reach(r.positives[i] + r.margin);
+  V sum(0), slopes(0);
+  M active{}, hard{}, inside{};
+  for (int64_t j = 0; j < r.n; j += kLanes) {
+    const V d_an = V::load(r.negatives + j);
+    const M real = d_an < infinity();
+    const V gap = select(real, d_ap - d_an, V(-1e30f));
+    const V value = select(real, soft.value(gap), V(0));
+    const V slope = select(real, soft.slope(gap), V(0));
+    sum += value;
+    slopes += slope;
+    active -= value > V(0);
+    hard -= d_an <= d_ap;
+    inside -= d_an < reach;
+    (V::load(r.negative_slope + j) + slope).store(r.negative_slope + j);
+  }
+  r.loss[i] = sum_lanes(sum);
+  r.positive_slope[i] = sum_lanes(slopes);
+  r.active += sum_counts(active);
+  r.hard += sum_counts(hard);
+  r.semi_hard += sum_counts(inside) - sum_counts(hard);
+}
+
+void triplet_stream(TripletStream& r) {
+  constexpr int kBlock = kVectorBytes == 64 ? 6 : 3;
+  for (int64_t j = 0; j < r.n; j += kLanes) V(0).store(r.negative_slope + j);
+  r.active = r.hard = r.semi_hard = 0;
+  if (r.soft) {
+    for (int64_t i = 0; i < r.count; ++i) soft_positive(r, i);
+    return;
+  }
+  int64_t i = 0;
+  for (; i + kBlock <= r.count; i += kBlock) hinge_block<kBlock>(r, i);
+  for (; i < r.count; ++i) hinge_block<1>(r, i);
+  r.semi_hard = r.active - r.hard;
+}
+
+void negative_coefficients(const float* d, const float* slope, RowMetric metric, int64_t n, float* out) {
+  const V factor(metric == RowMetric::SquaredEuclidean ? -2.0f : -1.0f);
+  for (int64_t j = 0; j < n; j += kLanes) {
+    V c = factor * V::load(slope + j);
+    if (metric == RowMetric::Euclidean) {
+      const V x = V::load(d + j);
+      c = select(x > V(0), c / x, V(0));
+    }
+    c.store(out + j);
+  }
+}
+
+void pull(const float* u, const float* rows, int64_t stride, const int32_t* j, const float* c, int64_t count,
+          int64_t d, float* out) {
+  constexpr int kBlock = 4;
+  int64_t k = 0;
+  for (; k + kBlock * kLanes <= d; k += kBlock * kLanes) {
+    V sum[kBlock], mine[kBlock];
+    for (int b = 0; b < kBlock; ++b) sum[b] = V(0), mine[b] = V::load(u + k + b * kLanes);
+    for (int64_t t = 0; t < count; ++t) {
+      const float* other = rows + j[t] * stride + k;
+      for (int b = 0; b < kBlock; ++b)
+        sum[b] = multiply_add(V(c[t]), mine[b] - V::load(other + b * kLanes), sum[b]);
+    }
+    for (int b = 0; b < kBlock; ++b) sum[b].store(out + k + b * kLanes);
+  }
+  for (; k < d; k += kLanes) {
+    const int64_t left = d - k;
+    const bool whole = left >= kLanes;
+    const V mine = whole ? V::load(u + k) : V::load_partial(u + k, left);
+    V sum(0);
+    for (int64_t t = 0; t < count; ++t) {
+      const float* other = rows + j[t] * stride + k;
+      sum = multiply_add(V(c[t]), mine - (whole ? V::load(other) : V::load_partial(other, left)), sum);
+    }
+    if (whole)
+      sum.store(out + k);
+    else
+      sum.store_partial(out + k, left);
+  }
+}
+
+}  // namespace
+
+constinit const TripletKernels triplet_table = {
+    gram_to_squared,       all_finite, min_above, sum_finite, collect, to_distance, triplet_stream,
+    negative_coefficients, pull};
+
+}  // namespace tern::cpu::TERN_ISA

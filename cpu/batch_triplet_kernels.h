@@ -1,0 +1,62 @@
+#pragma once
+// Vector kernels of the batch triplet loss: passes over one anchor's row of distances. Rows hold a multiple
+// of kRowQuantum floats; what must not count (the anchor's own class, the padding) is +infinity.
+
+#include <cstdint>
+
+namespace tern::cpu {
+
+inline constexpr int64_t kRowQuantum = 64;
+
+enum class RowMetric : uint8_t { Euclidean, SquaredEuclidean, Cosine };
+
+// One anchor against all its positives and negatives.
+struct TripletStream {
+  const float* negatives;  // [n] d_an
+  int64_t n;
+  const float* positives;  // [count] d_ap
+  int64_t count;
+  float margin;
+  bool soft;
+  // Out: per positive the sum of its terms, their slopes, and how many are active and hard; per negative the
+  // slopes.
+  float* loss;                                  // [count]
+  float* positive_slope;                        // [count]
+  float* negative_slope;                        // [n]
+  int64_t active = 0, hard = 0, semi_hard = 0;  // over the row
+};
+
+struct TripletKernels {
+  // g_j = u . u_j becomes s_j = norm + norms_j - 2 g_j.
+  void (*gram_to_squared)(float* row, const float* norms, float norm, int64_t n);
+  // Whether all are finite.
+  bool (*all_finite)(const float* row, int64_t n);
+  // The smallest row_j > threshold, or +infinity.
+  float (*min_above)(const float* row, float threshold, int64_t n);
+  // The sum of the finite ones.
+  double (*sum_finite)(const float* row, int64_t n);
+  // Writes the j with low < row_j <= high, ascending; returns how many. out has room for n.
+  int64_t (*collect)(const float* row, float low, float high, int64_t n, int32_t* out);
+  // Squared distances (negative by rounding: 0) become distances.
+  void (*to_distance)(float* row, RowMetric metric, int64_t n);
+  void (*triplet_stream)(TripletStream& row);
+  // out_j = -slope_j g(d_j): g = 1 / d (0 at 0), 2 or 1.
+  void (*negative_coefficients)(const float* d, const float* slope, RowMetric metric, int64_t n, float* out);
+  // out = sum_t c_t (u - u_{j_t}) over rows of stride floats; d values are written.
+  void (*pull)(const float* u, const float* rows, int64_t stride, const int32_t* j, const float* c,
+               int64_t count, int64_t d, float* out);
+};
+
+const TripletKernels& triplet_kernels();
+
+namespace baseline {
+extern const TripletKernels triplet_table;
+}
+namespace avx2 {
+extern const TripletKernels triplet_table;
+}
+namespace avx512 {
+extern const TripletKernels triplet_table;
+}
+
+}  // namespace tern::cpu

@@ -1,0 +1,215 @@
+#include "tern/ops/batch_triplet_loss.h"
+
+#include <cmath>
+#include <limits>
+
+#include "tern/core/parallel.h"
+#include "tern/cpu/isa.h"
+#include "tern/cpu/reference/batch_triplet_loss.h"
+#include "tern/cpu/triplet_batch.h"
+#include "tern/cpu/triplet_gradient.h"
+#include "tern/cpu/triplet_rules.h"
+#include "tern/cpu/triplet_stats.h"
+
+namespace tern::cpu {
+namespace {
+
+struct Term {
+  int64_t positive, negative;
+  double squared_ap, squared_an;
+};
+using TermsByAnchor = std::vector<std::vector<Term>>;
+
+// ---- mined rules ----
+
+template <class Row>
+void mine_into(const BatchTripletGeometry& g, int64_t anchor, Row& row, std::vector<Term>& terms) {
+  mine_anchor(g, anchor, row, [&](int64_t p, int64_t n) {
+    terms.push_back({p, n, row.squared(p), row.squared(n)});
+  });
+}
+
+template <class T>
+TermsByAnchor mine_naively(const BatchTripletGeometry& g, const T* u, const int64_t* labels) {
+  TermsByAnchor found(static_cast<size_t>(g.n));
+  parallel_for(g.n, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t a = begin; a < end; ++a) {
+      reference::TripletRow row(u, labels, g.n, g.d, a);
+      mine_into(g, a, row, found[static_cast<size_t>(a)]);
+    }
+  });
+  return found;
+}
+
+TermsByAnchor mine_fast(const BatchTripletGeometry& g, const float* u, const int64_t* labels) {
+  SortedBatch batch(u, labels, g.n, g.d);
+  batch.pack();
+  const bool one_per_anchor =
+      g.options.mining == Mining::BatchHard || g.options.mining == Mining::EasyPositive;
+  TermsByAnchor found(static_cast<size_t>(g.n));
+  parallel_for(batch.tiles(), 1, [&](int64_t begin, int64_t end) {
+    const Scratch<float> packed(kMaxTileRows * kRowStride), squares(kMaxTileRows * batch.padded);
+    TripletRowFinder row(batch);
+    for (int64_t tile = begin; tile < end; ++tile) {
+      const int64_t first = tile * batch.tile_rows(), rows = std::min(batch.tile_rows(), g.n - first);
+      batch.squared_tile(first, rows, packed.data(), squares.data());
+      for (int64_t r = 0; r < rows; ++r) {
+        if (!batch.has_terms(first + r)) continue;
+        row.start(first + r, squares.data() + r * batch.padded);
+        if (!one_per_anchor) row.decide_positives();
+        const int64_t anchor = batch.order[static_cast<size_t>(first + r)];
+        mine_into(g, anchor, row, found[static_cast<size_t>(anchor)]);
+      }
+    }
+  });
+  return found;
+}
+
+BatchTripletTerms collect_terms(const BatchTripletGeometry& g, const TermsByAnchor& found) {
+  std::vector<int64_t> count;
+  for (const auto& terms : found) count.push_back(static_cast<int64_t>(terms.size()));
+  PairSample ap(count), an(count);
+  std::vector<int64_t> first{0};
+  for (const int64_t c : count) first.push_back(first.back() + c);
+
+  BatchTripletTerms out;
+  out.anchor_sums = Tensor::empty({g.n}, {DType::F64, kCpu});
+  out.triplets = Tensor::empty({first.back(), 3}, {DType::I64, kCpu});
+  out.slopes = Tensor::empty({first.back(), 2}, {DType::F64, kCpu});
+  double* sums = out.anchor_sums.mutable_data<double>();
+  int64_t* triplets = out.triplets.mutable_data<int64_t>();
+  double* slopes = out.slopes.mutable_data<double>();
+  std::vector<AnchorStats> stats(found.size());
+  parallel_for(g.n, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t a = begin; a < end; ++a) {
+      const auto& terms = found[static_cast<size_t>(a)];
+      AnchorStats& s = stats[static_cast<size_t>(a)];
+      sums[a] = 0;
+      for (size_t i = 0; i < terms.size(); ++i) {
+        const int64_t t = first[static_cast<size_t>(a)] + static_cast<int64_t>(i);
+        const TermValue value(g.options, terms[i].squared_ap, terms[i].squared_an);
+        triplets[3 * t] = a;
+        triplets[3 * t + 1] = terms[i].positive;
+        triplets[3 * t + 2] = terms[i].negative;
+        slopes[2 * t] = value.slope * distance_slope(value.d_ap, g.options.distance);
+        slopes[2 * t + 1] = value.slope * distance_slope(value.d_an, g.options.distance);
+        sums[a] += value.loss;
+        s.active += value.loss > 0;
+        s.hard += value.hard;
+        s.semi_hard += value.semi_hard;
+        s.sum_ap += value.d_ap;
+        s.sum_an += value.d_an;
+      }
+      s.terms = s.positive_pairs = s.negative_pairs = static_cast<int64_t>(terms.size());
+      const auto term = [&](int64_t i) -> const Term& { return terms[static_cast<size_t>(i)]; };
+      ap.take(a, [&](int64_t i) { return distance_of(term(i).squared_ap, g.options.distance); });
+      an.take(a, [&](int64_t i) { return distance_of(term(i).squared_an, g.options.distance); });
+    }
+  });
+  add_anchor_stats(stats, ap, an, out.stats);
+  return out;
+}
+
+// ---- all triplets ----
+
+template <class T>
+BatchTripletTerms all_triplets_naively(const BatchTripletGeometry& g, const T* u, const int64_t* labels) {
+  BatchTripletTerms out;
+  out.anchor_sums = Tensor::empty({g.n}, {DType::F64, kCpu});
+  double* sums = out.anchor_sums.mutable_data<double>();
+  T* coefficients = nullptr;
+  if (g.need_gradient) {
+    out.coefficients = Tensor::empty({g.n, g.n}, {dtype_of<T>, kCpu});
+    coefficients = out.coefficients.template mutable_data<T>();
+    out.order = Tensor::empty({g.n}, {DType::I64, kCpu});
+    for (int64_t i = 0; i < g.n; ++i) out.order.mutable_data<int64_t>()[i] = i;
+  }
+  std::vector<AnchorStats> stats(static_cast<size_t>(g.n));
+  std::vector<std::vector<double>> d_ap(static_cast<size_t>(g.n)), d_an(static_cast<size_t>(g.n));
+  parallel_for(g.n, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t a = begin; a < end; ++a) {
+      reference::TripletRow row(u, labels, g.n, g.d, a);
+      std::vector<int64_t> negatives;
+      row.negatives(negatives);
+      sums[a] = 0;
+      T* c = coefficients ? coefficients + a * g.n : nullptr;
+      if (c) std::fill(c, c + g.n, T(0));
+      AnchorStats& s = stats[static_cast<size_t>(a)];
+      reference::triplet_row(g.options, row, negatives, sums + a, s, c);
+      if (s.terms == 0) continue;
+      for (const int64_t p : row.positives())
+        d_ap[static_cast<size_t>(a)].push_back(distance_of(row.squared(p), g.options.distance));
+      for (const int64_t n : negatives)
+        d_an[static_cast<size_t>(a)].push_back(distance_of(row.squared(n), g.options.distance));
+    }
+  });
+  std::vector<int64_t> positives, negatives;
+  for (size_t a = 0; a < stats.size(); ++a) {
+    stats[a].positive_pairs = static_cast<int64_t>(d_ap[a].size());
+    stats[a].negative_pairs = static_cast<int64_t>(d_an[a].size());
+    for (const double d : d_ap[a]) stats[a].sum_ap += d;
+    for (const double d : d_an[a]) stats[a].sum_an += d;
+    positives.push_back(stats[a].positive_pairs);
+    negatives.push_back(stats[a].negative_pairs);
+  }
+  PairSample ap(positives), an(negatives);
+  for (size_t a = 0; a < stats.size(); ++a) {
+    ap.take(static_cast<int64_t>(a), [&](int64_t k) { return d_ap[a][static_cast<size_t>(k)]; });
+    an.take(static_cast<int64_t>(a), [&](int64_t k) { return d_an[a][static_cast<size_t>(k)]; });
+  }
+  add_anchor_stats(stats, ap, an, out.stats);
+  return out;
+}
+
+bool all_finite(const Tensor& u) {
+  const auto finite = [&](const auto* x) {
+    for (int64_t i = 0; i < u.numel(); ++i)
+      if (!std::isfinite(x[i])) return false;
+    return true;
+  };
+  return u.dtype() == DType::F64 ? finite(u.data<double>()) : finite(u.data<float>());
+}
+
+}  // namespace
+
+BatchTripletTerms batch_triplet_forward(const BatchTripletGeometry& g, const Tensor& u,
+                                        const Tensor& labels) {
+  BatchTripletTerms out;
+  const int64_t* y = labels.data<int64_t>();
+  const bool all = g.options.mining == Mining::BatchAll;
+  const bool wide = u.dtype() == DType::F64;
+  if (!all_finite(u)) {
+    out.anchor_sums = Tensor::empty({g.n}, {DType::F64, kCpu});
+    out.anchor_sums.fill(std::numeric_limits<double>::quiet_NaN());
+    out.triplets = Tensor::empty({0, 3}, {DType::I64, kCpu});
+    out.stats.valid = count_triplets(y, g.n);
+    return out;
+  }
+  if (all && wide) {
+    out = all_triplets_naively(g, u.data<double>(), y);
+  } else if (all) {
+    out = use_reference() ? all_triplets_naively(g, u.data<float>(), y) : all_triplets(g, u.data<float>(), y);
+  } else {
+    out = collect_terms(g, wide              ? mine_naively(g, u.data<double>(), y)
+                           : use_reference() ? mine_naively(g, u.data<float>(), y)
+                                             : mine_fast(g, u.data<float>(), y));
+  }
+  out.stats.valid = count_triplets(y, g.n);
+  if (wide)
+    measure_spread(u.data<double>(), g.n, g.d, out.stats);
+  else
+    measure_spread(u.data<float>(), g.n, g.d, out.stats);
+  return out;
+}
+
+void batch_triplet_backward(const BatchTripletGeometry& g, const Tensor& u, const BatchTripletTerms& terms,
+                            const Tensor& scale, const Tensor& du) {
+  if (terms.coefficients.defined())
+    dense_gradient(g, u, terms, scale, du);
+  else if (terms.slopes.defined())
+    listed_gradient(g, u, terms, scale, du);
+  else
+    Tensor(du).fill(std::numeric_limits<double>::quiet_NaN());
+}
+
+}  // namespace tern::cpu

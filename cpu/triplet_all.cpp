@@ -1,0 +1,173 @@
+// BatchAll at vector speed: tiles of the Gram matrix become rows of distances, and each positive of an anchor
+// streams once over the row of its negatives. Nothing larger than the [N,N] coefficients is ever stored.
+
+#include <algorithm>
+#include <cmath>
+
+#include "tern/core/parallel.h"
+#include "tern/cpu/triplet_batch.h"
+#include "tern/cpu/triplet_gradient.h"
+#include "tern/cpu/triplet_rules.h"
+#include "tern/cpu/triplet_stats.h"
+
+namespace tern::cpu {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr double kNear = 1e-3;  // pairs with d^2 below this fraction of |a|^2 + |b|^2 are computed directly
+
+RowMetric metric_of(Distance distance) {
+  if (distance == Distance::Euclidean) return RowMetric::Euclidean;
+  return distance == Distance::Cosine ? RowMetric::Cosine : RowMetric::SquaredEuclidean;
+}
+
+class AllTriplets {
+ public:
+  AllTriplets(const BatchTripletGeometry& g, const float* u, const int64_t* labels)
+      : g_(g),
+        metric_(metric_of(g.options.distance)),
+        batch_(u, labels, g.n, g.d),
+        stats_(static_cast<size_t>(g.n)),
+        ap_(pairs_per_anchor(true)),
+        an_(pairs_per_anchor(false)) {
+    out_.anchor_sums = Tensor::empty({g.n}, {DType::F64, kCpu});
+    sums_ = out_.anchor_sums.mutable_data<double>();
+    if (!g.need_gradient) return;
+    out_.coefficients = Tensor::empty({g.n, g.n}, {DType::F32, kCpu});
+    coefficients_ = out_.coefficients.mutable_data<float>();
+    out_.order = Tensor::from_data(std::span<const int64_t>(batch_.order), {g.n});
+  }
+
+  BatchTripletTerms run() {
+    batch_.pack();
+    parallel_for(batch_.tiles(), 1, [&](int64_t begin, int64_t end) {
+      const Scratch<float> packed(kMaxTileRows * kRowStride), squares(kMaxTileRows * batch_.padded);
+      Workspace work(batch_);
+      for (int64_t tile = begin; tile < end; ++tile) {
+        const int64_t first = tile * batch_.tile_rows(), rows = std::min(batch_.tile_rows(), g_.n - first);
+        batch_.squared_tile(first, rows, packed.data(), squares.data());
+        for (int64_t r = 0; r < rows; ++r) anchor(first + r, squares.data() + r * batch_.padded, work);
+      }
+    });
+    add_anchor_stats(stats_, ap_, an_, out_.stats);
+    return out_;
+  }
+
+ private:
+  struct Workspace {
+    explicit Workspace(const SortedBatch& batch)
+        : negative_slope(batch.padded), coefficients(batch.padded), near(static_cast<size_t>(batch.padded)) {}
+    std::vector<float> d_ap, loss, slope;
+    Scratch<float> negative_slope, coefficients;
+    std::vector<int32_t> near;
+  };
+
+  std::vector<int64_t> pairs_per_anchor(bool positive) const {
+    std::vector<int64_t> pairs(static_cast<size_t>(g_.n), 0);
+    for (int64_t at = 0; at < g_.n; ++at) {
+      const int64_t members = batch_.end[static_cast<size_t>(at)] - batch_.begin[static_cast<size_t>(at)];
+      if (batch_.has_terms(at))
+        pairs[static_cast<size_t>(batch_.order[static_cast<size_t>(at)])] =
+            positive ? members - 1 : g_.n - members;
+    }
+    return pairs;
+  }
+
+  // Squares that cancellation has spoilt, and those beyond f32, are computed directly.
+  void recompute_near(int64_t at, float* row, Workspace& work) const {
+    const float norm = batch_.norms.data()[at];
+    const float limit = static_cast<float>(kNear) * (norm + batch_.largest_norm);
+    const TripletKernels& kernels = triplet_kernels();
+    const auto direct = [&](int64_t j) {
+      row[j] = static_cast<float>(
+          std::min(batch_.exact(at, j), static_cast<double>(std::numeric_limits<float>::max())));
+    };
+    std::fill(row + g_.n, row + batch_.padded, 0.0f);
+    const bool finite = kernels.all_finite(row, batch_.padded);
+    std::fill(row + g_.n, row + batch_.padded, kInfinity);
+    if (!finite) {
+      for (int64_t j = 0; j < g_.n; ++j) direct(j);
+      return;
+    }
+    const int64_t count = kernels.collect(row, -kInfinity, limit, batch_.padded, work.near.data());
+    for (int64_t k = 0; k < count; ++k) {
+      const int32_t j = work.near[static_cast<size_t>(k)];
+      if (j != at && row[j] < static_cast<float>(kNear) * (norm + batch_.norms.data()[j])) direct(j);
+    }
+  }
+
+  void anchor(int64_t at, float* row, Workspace& work) {
+    const int64_t index = batch_.order[static_cast<size_t>(at)];
+    float* coefficients = coefficients_ ? coefficients_ + at * g_.n : nullptr;
+    if (!batch_.has_terms(at)) {
+      sums_[index] = 0;
+      if (coefficients) std::fill(coefficients, coefficients + g_.n, 0.0f);
+      return;
+    }
+    const TripletKernels& kernels = triplet_kernels();
+    recompute_near(at, row, work);
+    kernels.to_distance(row, metric_, batch_.padded);
+    const int64_t begin = batch_.begin[static_cast<size_t>(at)], end = batch_.end[static_cast<size_t>(at)];
+    work.d_ap.clear();
+    for (int64_t j = begin; j < end; ++j)
+      if (j != at) work.d_ap.push_back(row[j]);
+    std::fill(row + begin, row + end, kInfinity);
+    work.loss.resize(work.d_ap.size());
+    work.slope.resize(work.d_ap.size());
+    TripletStream job{.negatives = row,
+                      .n = batch_.padded,
+                      .positives = work.d_ap.data(),
+                      .count = static_cast<int64_t>(work.d_ap.size()),
+                      .margin = static_cast<float>(g_.options.margin),
+                      .soft = g_.options.soft_margin,
+                      .loss = work.loss.data(),
+                      .positive_slope = work.slope.data(),
+                      .negative_slope = work.negative_slope.data()};
+    kernels.triplet_stream(job);
+    sums_[index] = 0;
+    for (const float loss : work.loss) sums_[index] += static_cast<double>(loss);
+    note_stats(index, begin, end, row, job);
+    if (!coefficients) return;
+    kernels.negative_coefficients(row, job.negative_slope, metric_, batch_.padded, work.coefficients.data());
+    std::copy_n(work.coefficients.data(), g_.n, coefficients);
+    size_t next = 0;
+    for (int64_t j = begin; j < end; ++j) {
+      coefficients[j] = 0;
+      if (j == at) continue;
+      const double g = distance_slope(static_cast<double>(work.d_ap[next]), g_.options.distance);
+      coefficients[j] = static_cast<float>(g * static_cast<double>(work.slope[next]));
+      ++next;
+    }
+  }
+
+  void note_stats(int64_t index, int64_t begin, int64_t end, const float* row, const TripletStream& job) {
+    AnchorStats& s = stats_[static_cast<size_t>(index)];
+    s.positive_pairs = job.count;
+    s.negative_pairs = g_.n - (end - begin);
+    s.terms = s.positive_pairs * s.negative_pairs;
+    s.active = job.active;
+    s.hard = job.hard;
+    s.semi_hard = job.semi_hard;
+    for (int64_t i = 0; i < job.count; ++i) s.sum_ap += static_cast<double>(job.positives[i]);
+    s.sum_an = triplet_kernels().sum_finite(row, batch_.padded);
+    ap_.take(index, [&](int64_t k) { return static_cast<double>(job.positives[k]); });
+    an_.take(index, [&](int64_t k) { return static_cast<double>(row[k < begin ? k : k + (end - begin)]); });
+  }
+
+  const BatchTripletGeometry& g_;
+  const RowMetric metric_;
+  SortedBatch batch_;
+  std::vector<AnchorStats> stats_;
+  PairSample ap_, an_;
+  BatchTripletTerms out_;
+  double* sums_ = nullptr;
+  float* coefficients_ = nullptr;
+};
+
+}  // namespace
+
+BatchTripletTerms all_triplets(const BatchTripletGeometry& g, const float* u, const int64_t* labels) {
+  return AllTriplets(g, u, labels).run();
+}
+
+}  // namespace tern::cpu

@@ -1,0 +1,106 @@
+#pragma once
+// A batch made ready for mining: rows sorted by label, so that an anchor's class is one range of positions
+// and its negatives are the two ranges around it; the Gram matrix is computed in tiles of rows from one
+// packed copy.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tern/cpu/batch_triplet_kernels.h"
+#include "tern/cpu/gemm.h"
+#include "tern/cpu/scratch.h"
+#include "tern/ops/batch_triplet_loss.h"
+
+namespace tern::cpu {
+
+// C[rows, b.n] = A B for one tile of rows; pack(k_begin, depth, to) writes A's part by rows of kRowStride
+// floats.
+template <class Pack>
+void multiply_tile(const PackedB& b, int64_t rows, float* packed, float* const* c, Pack&& pack) {
+  const TileKernel kernel = gemm_kernels().by_rows[rows];
+  for (int64_t block = 0; block < b.blocks.count; ++block) {
+    const int64_t depth = b.blocks.size(block);
+    pack(b.blocks.begin(block), depth, packed);
+    for (int64_t panel = 0; panel < b.panels; ++panel) {
+      const int64_t column = panel * b.width;
+      kernel({.a = packed,
+              .b = b.panel(block, panel),
+              .c = c,
+              .bias = nullptr,
+              .depth = depth,
+              .column = column,
+              .columns = std::min(b.width, b.n - column),
+              .accumulate = block > 0});
+    }
+  }
+}
+
+struct SortedBatch {
+  SortedBatch(const float* u, const int64_t* labels, int64_t n, int64_t d);
+
+  int64_t n, d;
+  int64_t padded;                   // n rounded up to kRowQuantum
+  std::vector<int64_t> order;       // position -> index; ascending within a class
+  std::vector<int64_t> position;    // index -> position
+  std::vector<int64_t> begin, end;  // of the class of each position
+  Scratch<float> rows;              // [n,d]
+  Scratch<float> norms;             // [padded] |u|^2
+  float largest_norm = 0;
+
+  int64_t tile_rows() const { return gemm_kernels().tile_rows; }
+  int64_t tiles() const { return (n + tile_rows() - 1) / tile_rows(); }
+  const float* row(int64_t at) const { return rows.data() + at * d; }
+  bool has_terms(int64_t at) const {
+    const int64_t members = end[static_cast<size_t>(at)] - begin[static_cast<size_t>(at)];
+    return members > 1 && members < n;
+  }
+  double exact(int64_t a, int64_t b) const;  // the deciding squared distance of two positions
+
+  // Prepares B for squared_tile.
+  void pack();
+  // Squared distances of the positions first .. first + rows to all: out[rows, padded], 0 to itself,
+  // +infinity in the padding. packed: kMaxTileRows * kRowStride floats.
+  void squared_tile(int64_t first, int64_t rows, float* packed, float* out) const;
+
+ private:
+  PackedB packed_;
+};
+
+// One anchor's distances as mining asks for them (cpu/triplet_rules.h). Every answer is what the exact
+// squared distances give; the Gram row only says which of them need to be computed.
+class TripletRowFinder {
+ public:
+  explicit TripletRowFinder(const SortedBatch& batch);
+  // row: from squared_tile; overwritten.
+  void start(int64_t anchor_position, float* row);
+  void decide_positives();  // all at once: cheaper than one by one
+
+  std::span<const int64_t> positives() const { return positives_; }
+  double squared(int64_t index) { return exact_at(batch_.position[static_cast<size_t>(index)]); }
+  int64_t farthest_positive() { return extreme_positive(true); }
+  int64_t nearest_positive() { return extreme_positive(false); }
+  int64_t nearest_negative_above(double x);
+  int64_t farthest_negative();
+  void violators(double limit, Distance distance, std::vector<int64_t>& out);
+  void negatives(std::vector<int64_t>& out);
+
+ private:
+  double exact_at(int64_t position);
+  void make_exact(std::span<const int32_t> positions);
+  int64_t extreme_positive(bool farthest);
+
+  const SortedBatch& batch_;
+  const TripletKernels& kernels_;
+  int64_t anchor_ = 0;
+  float* row_ = nullptr;  // squared distances, each within error_ of the exact one; the anchor's class masked
+  double error_ = 0;
+  std::vector<double> exact_;         // by position; negative: not computed yet
+  std::vector<float> class_squares_;  // row_ of the class, before it was masked
+  std::vector<int64_t> positives_;
+  std::vector<int32_t> candidates_;
+  std::vector<int32_t> unknown_;
+  int64_t farthest_negative_ = -1;  // once asked for
+};
+
+}  // namespace tern::cpu

@@ -1,0 +1,152 @@
+#include "tern/ops/batch_triplet_loss.h"
+
+#include <cmath>
+
+#include "tern/core/autograd.h"
+#include "tern/ops/l2_normalize.h"
+
+namespace tern {
+
+std::string_view to_string(Mining mining) {
+  switch (mining) {
+    case Mining::BatchAll:
+      return "batch_all";
+    case Mining::BatchHard:
+      return "batch_hard";
+    case Mining::SemiHard:
+      return "semi_hard";
+    case Mining::SemiHardOrHardest:
+      return "semi_hard_or_hardest";
+    case Mining::RandomViolator:
+      return "random_violator";
+    case Mining::EasyPositive:
+      return "easy_positive";
+    case Mining::DistanceWeighted:
+      return "distance_weighted";
+  }
+  return "?";
+}
+
+namespace {
+
+void check_arguments(const Tensor& e, const Tensor& labels, const BatchTripletOptions& options) {
+  check<ShapeError>(e.rank() == 2, "batch_triplet_loss: embeddings must be [N,D], got ", describe(e));
+  check<DTypeError>(e.dtype() == DType::F32 || e.dtype() == DType::F64,
+                    "batch_triplet_loss: embeddings must be f32 or f64, got ", e.dtype(),
+                    "; hint: distances are always f32, e.to(DType::F32)");
+  check<ShapeError>(labels.rank() == 1 && labels.size(0) == e.size(0), "batch_triplet_loss: labels must be [",
+                    e.size(0), "], one per row of the embeddings ", e.shape(), ", got ", labels.shape());
+  check<DTypeError>(labels.dtype() == DType::I64, "batch_triplet_loss: labels must be i64, got ",
+                    labels.dtype());
+  check<DeviceError>(labels.device() == e.device(), "batch_triplet_loss: embeddings are on ", e.device(),
+                     ", labels on ", labels.device(), "; hint: labels.to(embeddings.device())");
+  check(options.margin >= 0 && std::isfinite(options.margin),
+        "batch_triplet_loss: margin must be a finite number >= 0, got ", options.margin);
+  check(
+      options.mining != Mining::DistanceWeighted || options.normalize,
+      "batch_triplet_loss: distance-weighted mining assumes embeddings of length 1; hint: .normalize = true");
+}
+
+bool normalizes(const BatchTripletOptions& options) {
+  return options.normalize || options.distance == Distance::Cosine;
+}
+
+BatchTripletTerms find_terms(const BatchTripletGeometry& geometry, const Tensor& u, const Tensor& labels) {
+  return on_device(
+      u.device(), [&] { return cpu::batch_triplet_forward(geometry, u, labels); },
+      [&] { return cu::batch_triplet_forward(geometry, u, labels); });
+}
+
+// The factor of a reduction: loss = factor * sum of the terms.
+double reduction_factor(Reduction reduction, const TripletStats& stats) {
+  const int64_t count = reduction == Reduction::Mean ? stats.terms : stats.active;
+  if (reduction == Reduction::Sum || reduction == Reduction::None) return 1;
+  return count > 0 ? 1 / static_cast<double>(count) : 0;
+}
+
+Tensor reduce_terms(const BatchTripletTerms& terms, Reduction reduction, double factor, DType dtype) {
+  if (reduction == Reduction::None) return terms.anchor_sums.to(dtype);
+  const double* sums = terms.anchor_sums.data<double>();
+  double total = 0;  // NaN if an embedding is
+  for (int64_t i = 0; i < terms.anchor_sums.numel(); ++i) total += sums[i];
+  Tensor loss = Tensor::empty({}, {dtype, kCpu});
+  NoGradGuard no_grad;
+  loss.fill(total * factor);
+  return loss;
+}
+
+struct BatchTripletNode final : OpNode<BatchTripletNode> {
+  static constexpr std::string_view kName = "batch_triplet_loss";
+  Gradients backward(const Gradients& dy) override;
+
+  BatchTripletGeometry geometry;
+  Saved u;
+  BatchTripletTerms terms;
+  double factor = 1;
+  bool per_anchor = false;
+};
+
+Gradients BatchTripletNode::backward(const Gradients& dy) {
+  const Tensor& unit = u.get(*this);
+  Tensor scale = dy[0].to(DType::F64);
+  if (!per_anchor) {
+    const double value = scale.item() * factor;
+    scale = Tensor::empty({geometry.n}, {DType::F64, unit.device()});
+    scale.fill(value);
+  }
+  Tensor du = Tensor::empty(unit.shape(), {unit.dtype(), unit.device()});
+  on_device(
+      unit.device(), [&] { cpu::batch_triplet_backward(geometry, unit, terms, scale, du); },
+      [&] { cu::batch_triplet_backward(geometry, unit, terms, scale, du); });
+  return {du};
+}
+
+}  // namespace
+
+BatchTripletResult batch_triplet_loss(const Tensor& e, const Tensor& labels, BatchTripletOptions options) {
+  check_arguments(e, labels, options);
+  const Tensor u = normalizes(options) ? l2_normalize(e) : e;
+  const BatchTripletGeometry geometry{e.size(0), e.size(1), options, grad_enabled() && u.requires_grad()};
+  const BatchTripletTerms terms = find_terms(geometry, u, labels);
+  const Reduction reduction = options.reduction.value_or(
+      options.mining == Mining::BatchAll ? Reduction::MeanNonZero : Reduction::Mean);
+  const double factor = reduction_factor(reduction, terms.stats);
+  Tensor loss = reduce_terms(terms, reduction, factor, e.dtype());
+  loss = record<BatchTripletNode>(loss, {u}, [&](BatchTripletNode& node) {
+    node.geometry = geometry;
+    node.u = u;
+    node.terms = terms;
+    node.factor = factor;
+    node.per_anchor = reduction == Reduction::None;
+  });
+  return {loss, terms.stats};
+}
+
+MinedTriplets mine_triplets(const Tensor& e, const Tensor& labels, BatchTripletOptions options) {
+  check_arguments(e, labels, options);
+  NoGradGuard no_grad;
+  MinedTriplets mined;
+  if (options.mining == Mining::BatchAll) {
+    const int64_t* y = labels.data<int64_t>();
+    for (int64_t a = 0; a < e.size(0); ++a)
+      for (int64_t p = 0; p < e.size(0); ++p)
+        for (int64_t n = 0; n < e.size(0) && p != a && y[p] == y[a]; ++n) {
+          if (y[n] == y[a]) continue;
+          mined.anchor.push_back(a);
+          mined.positive.push_back(p);
+          mined.negative.push_back(n);
+        }
+    return mined;
+  }
+  const Tensor u = normalizes(options) ? l2_normalize(e) : e;
+  const BatchTripletTerms terms = find_terms({e.size(0), e.size(1), options, false}, u, labels);
+  const int64_t* triplets = terms.triplets.data<int64_t>();
+  for (int64_t t = 0; t < terms.triplets.size(0); ++t) {
+    mined.anchor.push_back(triplets[3 * t]);
+    mined.positive.push_back(triplets[3 * t + 1]);
+    mined.negative.push_back(triplets[3 * t + 2]);
+  }
+  return mined;
+}
+
+}  // namespace tern

@@ -1,0 +1,146 @@
+#pragma once
+// The triplet loss on a labelled batch: the op finds its own triplets.
+//
+// For embeddings u_1 .. u_N (rows of e, normalised to length 1 unless .normalize = false) with labels y, let
+// d_ij be the distance of u_i and u_j, m the margin, and for an anchor a
+//   P(a) = { p != a : y_p = y_a }       N(a) = { n : y_n != y_a }.
+// The rule chooses the terms (a, p, n), p in P(a), n in N(a):
+//   BatchAll            every (a, p, n)
+//   BatchHard           one per anchor:   p = argmax P d_ap,   n = argmin N d_an [Hermans] SemiHard one per
+//   (a, p):   n = argmin { d_an : d_an > d_ap },  only if  d_an < d_ap + m    [FaceNet] SemiHardOrHardest one
+//   per (a, p):   n = argmin { d_an : d_an > d_ap },  if none  n = argmax N d_an  [TF Addons] RandomViolator
+//   one per (a, p), a < p:  n uniform over { n : d_an < d_ap + m }                    [facenet] EasyPositive
+//   one per anchor:   p = argmin P d_ap,   n = argmin { d_an : d_an > d_ap }          [Xuan] DistanceWeighted
+//   one per (a, p):   n drawn with weight w(|u_a - u_n|), needs .normalize            [Wu]
+//                       w(d) = r^(2-D) (1 - r^2/4)^((3-D)/2), r = max(d, 0.5), and 0 for d >= 1.4
+// All inequalities are strict, equals go to the lowest index, and what has no candidate gives no term.
+//
+//   loss of a term   l = max(0, x),  x = d_ap - d_an + m;     .soft_margin:  l = log(1 + exp(d_ap - d_an))
+//   gradient         with c_ij = sum of dl/dx over terms with (a,p) = (i,j), minus the same for (a,n) =
+//   (i,j), and
+//                    g(d) = 1/d, 0 at d = 0 (Euclidean); 2 (Squared); 1 (Cosine):   S = (c g) + (c g)^T
+//                    du_i = sum_j S_ij (u_i - u_j) = (rowsum(S)_i) u_i - (S u)_i
+//   hinge at x = 0   inactive, gradient 0
+//   reduction        Mean divides by the number of terms, MeanNonZero by those above 0, Sum by 1; None gives
+//   [N], the
+//                    sum per anchor. Default: MeanNonZero for BatchAll, else Mean. No terms: loss 0, gradient
+//                    0.
+//   Cosine           d = 1 - u_i . u_j = |u_i - u_j|^2 / 2; always normalises.
+//
+// Gram proposes, direct differences decide: |u_i|^2 + |u_j|^2 - 2 u_i . u_j ranks the candidates; all within
+// its rounding error of the best are compared by sum_k (u_ik - u_jk)^2 in f64, k ascending. So the same
+// embedding bits give the same triplets on every instruction set and number of threads, and the distances of
+// chosen and of nearly coincident pairs carry no cancellation. BatchAll never lists triplets: each positive
+// streams over the row of negatives, and only counts are kept.
+//
+// Shapes: e[N,D], labels i64 [N] -> loss [] or [N]. Cost: 2 N^2 D flops for the Gram matrix, N P N for
+// BatchAll, P N per anchor for the rules per pair; BatchAll keeps one [N,N] matrix for its gradient, the
+// others the list of terms. Errors: ShapeError, DTypeError (f32 or f64, labels i64), UsageError for a
+// negative or non-finite margin. An embedding that is not finite makes loss and gradient NaN. Source: Schroff
+// 2015 (FaceNet), Hermans 2017, Wu 2017, Xuan 2020; table of the field's variants in docs/design.md.
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "tern/core/tensor.h"
+#include "tern/ops/distance.h"
+#include "tern/ops/reduction.h"
+
+namespace tern {
+
+enum class Mining : uint8_t {
+  BatchAll,
+  BatchHard,
+  SemiHard,
+  SemiHardOrHardest,
+  RandomViolator,
+  EasyPositive,
+  DistanceWeighted
+};
+std::string_view to_string(Mining mining);
+
+struct BatchTripletOptions {
+  Mining mining = Mining::BatchAll;
+  double margin = 0.2;
+  Distance distance = Distance::Euclidean;
+  bool normalize = true;
+  bool soft_margin = false;              // the margin then only bounds what SemiHard and RandomViolator mine
+  std::optional<Reduction> reduction{};  // default: MeanNonZero for BatchAll, else Mean
+  uint64_t seed = 0;                     // with step, the address of the random rules' draws
+  uint64_t step = 0;
+};
+
+struct DistanceSummary {
+  double mean = 0, p10 = 0, median = 0, p90 = 0;  // 0 without pairs
+};
+
+// What the loss saw. hard, semi_hard and the distances are about the terms; for BatchAll the distances are
+// about all positive and all negative pairs. Quantiles come from at most kQuantileSamples evenly spaced
+// pairs.
+struct TripletStats {
+  static constexpr int64_t kQuantileSamples = 16384;
+  int64_t valid = 0;           // triplets (a,p,n) that exist in the batch
+  int64_t terms = 0;           // terms the rule gave
+  int64_t active = 0;          // terms with a loss above 0
+  int64_t hard = 0;            // terms with d_an <= d_ap
+  int64_t semi_hard = 0;       // terms with d_ap < d_an < d_ap + margin
+  DistanceSummary d_ap, d_an;  // in the units of .distance
+  double pairwise_rms =
+      0;              // root mean square of |u_i - u_j| over pairs i != j: 0 when the embedding has collapsed
+  double spread = 0;  // root mean square distance of u_i to their mean
+  double active_fraction() const {
+    return terms > 0 ? static_cast<double>(active) / static_cast<double>(terms) : 0;
+  }
+};
+
+struct BatchTripletResult {
+  Tensor loss;
+  TripletStats stats;
+};
+
+// The terms of a mining rule, ordered by anchor, then positive. BatchAll: all triplets, for small batches
+// only.
+struct MinedTriplets {
+  std::vector<int64_t> anchor, positive, negative;
+  int64_t size() const { return static_cast<int64_t>(anchor.size()); }
+};
+
+BatchTripletResult batch_triplet_loss(const Tensor& e, const Tensor& labels,
+                                      BatchTripletOptions options = {});
+MinedTriplets mine_triplets(const Tensor& e, const Tensor& labels, BatchTripletOptions options = {});
+
+// ---- what a backend provides ----
+
+struct BatchTripletGeometry {
+  int64_t n = 0, d = 0;
+  BatchTripletOptions options;
+  bool need_gradient = false;
+};
+
+// What the forward pass finds. Mined rules fill triplets, distances and slopes, BatchAll fills coefficients.
+struct BatchTripletTerms {
+  Tensor anchor_sums;   // f64 [N]: sum of the terms of each anchor
+  Tensor triplets;      // i64 [T,3]: anchor, positive, negative
+  Tensor slopes;        // f64 [T,2]: dl/dx g(d_ap), dl/dx g(d_an)
+  Tensor coefficients;  // [N,N] of the embedding's type: c g, row = anchor, rows and columns in this order:
+  Tensor order;         // i64 [N]: a permutation of the samples
+  TripletStats stats;
+};
+
+namespace cpu {
+BatchTripletTerms batch_triplet_forward(const BatchTripletGeometry& geometry, const Tensor& u,
+                                        const Tensor& labels);
+// du from scale, f64 [N]: dL/d(anchor sum).
+void batch_triplet_backward(const BatchTripletGeometry& geometry, const Tensor& u,
+                            const BatchTripletTerms& terms, const Tensor& scale, const Tensor& du);
+}  // namespace cpu
+namespace cu {
+BatchTripletTerms batch_triplet_forward(const BatchTripletGeometry& geometry, const Tensor& u,
+                                        const Tensor& labels);
+void batch_triplet_backward(const BatchTripletGeometry& geometry, const Tensor& u,
+                            const BatchTripletTerms& terms, const Tensor& scale, const Tensor& du);
+}  // namespace cu
+
+}  // namespace tern

@@ -1,0 +1,148 @@
+// What the mining rules choose, against brute force, on batches made to provoke ties and rounding.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tern/core/parallel.h"
+#include "tests/ops/triplet_oracle.h"
+#include "tests/support/tensors.h"
+
+namespace tern::test {
+namespace {
+
+constexpr Mining kMined[] = {Mining::BatchHard,      Mining::SemiHard,     Mining::SemiHardOrHardest,
+                             Mining::RandomViolator, Mining::EasyPositive, Mining::DistanceWeighted};
+
+enum class Kind { Normal, Integers, OneUlp, Duplicates, Scales, Count };
+
+struct Batch {
+  Tensor e, labels;
+};
+
+// Different sizes, label patterns (singletons and one class among them) and value patterns.
+Batch make_batch(Kind kind, uint64_t seed) {
+  PhiloxSequence draw(seed, RandomStream::Test, static_cast<uint64_t>(kind));
+  const int64_t n = 1 + draw.below(26), d = 1 + draw.below(seed % 3 == 0 ? 40 : 5);
+  const uint32_t classes = 1 + draw.below(static_cast<uint32_t>(n));
+  std::vector<int64_t> labels;
+  for (int64_t i = 0; i < n; ++i) labels.push_back(static_cast<int64_t>(draw.below(classes)) * 7 - 3);
+  std::vector<float> x;
+  for (int64_t i = 0; i < n * d; ++i) {
+    float value = static_cast<float>(draw.normal());
+    if (kind == Kind::Integers || kind == Kind::OneUlp) value = static_cast<float>(draw.below(5)) - 2;
+    if (kind == Kind::OneUlp && draw.below(4) == 0) value = std::nextafter(value, 9.0f);
+    x.push_back(value);
+  }
+  for (int64_t i = 1; i < n && (kind == Kind::Duplicates || kind == Kind::Scales); ++i) {
+    const int64_t from = draw.below(static_cast<uint32_t>(i));
+    const float scale = kind == Kind::Scales ? std::pow(10.0f, static_cast<float>(draw.below(9)) - 4) : 1.0f;
+    const bool copy = draw.below(2) == 0;
+    for (int64_t k = 0; k < d; ++k) {
+      float& value = x[static_cast<size_t>(i * d + k)];
+      value = scale * (copy ? x[static_cast<size_t>(from * d + k)] : value);
+    }
+  }
+  return {Tensor::from_data(std::span<const float>(x), {n, d}),
+          Tensor::from_data(std::span<const int64_t>(labels), {n})};
+}
+
+BatchTripletOptions make_options(Mining mining, uint64_t seed) {
+  BatchTripletOptions options{
+      .mining = mining, .margin = seed % 5 == 0 ? 1.0 : 0.2, .seed = seed, .step = seed + 3};
+  options.distance = static_cast<Distance>(seed % 3);
+  options.normalize = mining == Mining::DistanceWeighted || seed % 2 == 0;
+  return options;
+}
+
+class MiningRule : public testing::TestWithParam<Mining> {};
+
+TEST_P(MiningRule, ChoosesWhatBruteForceChooses) {
+  int64_t terms = 0;
+  for (int kind = 0; kind < static_cast<int>(Kind::Count); ++kind)
+    for (uint64_t seed = 0; seed < 30; ++seed) {
+      const Batch batch = make_batch(static_cast<Kind>(kind), seed);
+      const BatchTripletOptions options = make_options(GetParam(), seed);
+      const TripletOracle oracle(batch.e, batch.labels, options);
+      terms += static_cast<int64_t>(oracle.terms().size());
+      const Tensor wide = batch.e.to(DType::F64);
+      for_each_isa([&](cpu::Isa isa) {
+        EXPECT_EQ(triples(mine_triplets(batch.e, batch.labels, options)), oracle.terms())
+            << to_string(isa) << " kind " << kind << " seed " << seed << " " << to_string(batch.e.shape());
+      });
+      if (!options.normalize && options.distance != Distance::Cosine) {
+        EXPECT_EQ(triples(mine_triplets(wide, batch.labels, options)), oracle.terms()) << kind << " " << seed;
+      }
+    }
+  EXPECT_GT(terms, 300);
+}
+
+TEST_P(MiningRule, IsTheSameOnEveryInstructionSetAndThreadCount) {
+  const Tensor e = random_tensor({210, 24}, DType::F32, 5);
+  const Tensor labels = random_ints({210}, DType::I64, 6, 0, 30);
+  const BatchTripletOptions options{.mining = GetParam(), .margin = 0.3, .seed = 4};
+  const auto before = cpu::active_isa();
+  cpu::set_isa(cpu::Isa::Reference);
+  const auto expected = triples(mine_triplets(e, labels, options));
+  cpu::set_isa(before);
+  EXPECT_GT(expected.size(), 100u);
+  for_each_isa([&](cpu::Isa) {
+    for_each_thread_count([&](int) { EXPECT_EQ(triples(mine_triplets(e, labels, options)), expected); });
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MiningRule, testing::ValuesIn(kMined),
+                         [](const auto& info) { return std::string(to_string(info.param)); });
+
+// The hard case of "Gram proposes": many points whose distances to the anchor differ by less than the Gram
+// matrix can tell, far from the origin.
+TEST(Mining, DecidesBelowTheRoundingOfTheGramMatrix) {
+  const int64_t n = 90, d = 8;
+  std::vector<float> x;
+  std::vector<int64_t> y;
+  PhiloxSequence draw(3, RandomStream::Test, 0);
+  for (int64_t i = 0; i < n; ++i) {
+    y.push_back(i % 10);
+    for (int64_t k = 0; k < d; ++k) x.push_back(100.0f + 1e-4f * static_cast<float>(draw.below(100)));
+  }
+  const Tensor e = Tensor::from_data(std::span<const float>(x), {n, d});
+  const Tensor labels = Tensor::from_data(std::span<const int64_t>(y), {n});
+  for (const Mining mining : {Mining::BatchHard, Mining::SemiHard, Mining::EasyPositive}) {
+    const BatchTripletOptions options{.mining = mining, .margin = 1e-4, .normalize = false};
+    const TripletOracle oracle(e, labels, options);
+    for_each_isa([&](cpu::Isa) { EXPECT_EQ(triples(mine_triplets(e, labels, options)), oracle.terms()); });
+  }
+}
+
+// Published: pytorch-metric-learning, tests/miners/test_batch_hard_miner.py, embeddings 0..8. For anchor 4 it
+// accepts negatives 3 and 5, for anchors 6 (2, 5): the lowest index is ours.
+TEST(Mining, MatchesThePublishedBatchHardExample) {
+  const float x[] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+  const int64_t y[] = {0, 0, 1, 1, 0, 2, 1, 1, 1};
+  const Tensor e = Tensor::from_data(std::span<const float>(x), {9, 1});
+  const Tensor labels = Tensor::from_data(std::span<const int64_t>(y), {9});
+  const MinedTriplets mined = mine_triplets(e, labels, {.mining = Mining::BatchHard, .normalize = false});
+  EXPECT_EQ(mined.anchor, (std::vector<int64_t>{0, 1, 2, 3, 4, 6, 7, 8}));
+  EXPECT_EQ(mined.positive, (std::vector<int64_t>{4, 4, 8, 8, 0, 2, 2, 2}));
+  EXPECT_EQ(mined.negative, (std::vector<int64_t>{2, 2, 1, 4, 3, 5, 5, 5}));
+}
+
+TEST(Mining, RandomRulesFollowSeedAndStep) {
+  const Tensor e = random_tensor({60, 8}, DType::F32, 2);
+  const Tensor labels = random_ints({60}, DType::I64, 3, 0, 9);
+  const auto mined = [&](uint64_t seed, uint64_t step) {
+    return triples(mine_triplets(
+        e, labels, {.mining = Mining::RandomViolator, .margin = 1, .seed = seed, .step = step}));
+  };
+  EXPECT_EQ(mined(1, 2), mined(1, 2));
+  EXPECT_NE(mined(1, 2), mined(2, 2));
+  EXPECT_NE(mined(1, 2), mined(1, 3));
+}
+
+TEST(Mining, BatchAllListsEveryTriplet) {
+  const Batch batch = make_batch(Kind::Normal, 8);
+  const TripletOracle oracle(batch.e, batch.labels, {});
+  EXPECT_EQ(triples(mine_triplets(batch.e, batch.labels)), oracle.terms());
+}
+
+}  // namespace
+}  // namespace tern::test
