@@ -18,7 +18,7 @@ std::string percent(double share, int digits = 1) { return fmt::format("{:.{}f}%
 
 std::string thousands(int64_t count) {  // 1990000 as "1,990,000"
   std::string text = std::to_string(count);
-  for (size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, ",");
+  for (size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, 1, ',');
   return text;
 }
 
