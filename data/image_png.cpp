@@ -55,7 +55,6 @@ void be_strict(PngReader* r, int max_side) {
   png_set_chunk_malloc_max(r->png, 1 << 20);
   png_set_chunk_cache_max(r->png, 64);
   png_set_crc_action(r->png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
-  png_set_benign_errors(r->png, 0);
   // Chunks that can inflate into much memory and change no pixel are skipped unread.
   static const png_byte kSkipped[] = "iCCP\0zTXt\0iTXt\0tEXt\0sPLT\0hIST\0pCAL\0sCAL";
   png_set_keep_unknown_chunks(r->png, PNG_HANDLE_CHUNK_NEVER, kSkipped, sizeof kSkipped / 5);

@@ -138,7 +138,7 @@ TEST(Loader, SkipGivesUpWhenTooMuchIsUnreadable) {
 }
 
 TEST(Loader, StopsWhileWorkersAreBusy) {
-  const FakeDataset dataset(std::vector<int>(12, 5), 200, 200);
+  const FakeDataset dataset(std::vector<int>(12, 5), 80, 80);
   const PKSampler sampler(dataset, {.p = 4, .k = 3});
   for (int i = 0; i < 5; ++i) Loader loader(dataset, sampler, kSmall, {}, {.workers = 4});
 }
