@@ -21,7 +21,8 @@ void permute_loop(std::span<const int> axes, const Shape& shape, const T* x, con
     run *= shape[i];
   }
   for (int i = 0; i < rank; ++i) {
-    const int axis = axes[static_cast<size_t>(i)] < 0 ? axes[static_cast<size_t>(i)] + rank : axes[static_cast<size_t>(i)];
+    const int axis =
+        axes[static_cast<size_t>(i)] < 0 ? axes[static_cast<size_t>(i)] + rank : axes[static_cast<size_t>(i)];
     step[static_cast<size_t>(i)] = stride[static_cast<size_t>(axis)];
   }
   if (rank == 0) {
@@ -51,7 +52,8 @@ void copy_blocks(const BlockCopy& c, const Tensor& src, const Tensor& dst) {
   if (bytes == 0) return;
   parallel_for(c.outer, std::max<int64_t>(1, kCopyBytes / bytes), [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; ++o)
-      std::memcpy(to + o * c.dst_rows * c.row_bytes, from + o * c.src_rows * c.row_bytes, static_cast<size_t>(bytes));
+      std::memcpy(to + o * c.dst_rows * c.row_bytes, from + o * c.src_rows * c.row_bytes,
+                  static_cast<size_t>(bytes));
   });
 }
 
@@ -92,8 +94,10 @@ void scatter_add_rows(const Tensor& dy, const Tensor& index, const Tensor& dx) {
     for (int64_t i = 0; i < rows; ++i)
       for (int64_t k = 0; k < width; ++k) to[at[i] * width + k] += from[i * width + k];
   };
-  if (dy.dtype() == DType::F64) run(dy.data<double>(), dx.mutable_data<double>());
-  else run(dy.data<float>(), dx.mutable_data<float>());
+  if (dy.dtype() == DType::F64)
+    run(dy.data<double>(), dx.mutable_data<double>());
+  else
+    run(dy.data<float>(), dx.mutable_data<float>());
 }
 
 }  // namespace tern::cpu

@@ -20,7 +20,8 @@ Tensor view(const Tensor& x, int64_t offset, const Shape& shape) {
 }
 
 void copy_blocks(const BlockCopy& copy, const Tensor& src, const Tensor& dst) {
-  on_device(src.device(), [&] { cpu::copy_blocks(copy, src, dst); }, [&] { cu::copy_blocks(copy, src, dst); });
+  on_device(
+      src.device(), [&] { cpu::copy_blocks(copy, src, dst); }, [&] { cu::copy_blocks(copy, src, dst); });
 }
 
 int positive_axis(const Shape& shape, int axis) {
@@ -87,8 +88,9 @@ struct GatherRowsNode final : OpNode<GatherRowsNode> {
   static constexpr std::string_view kName = "gather_rows";
   Gradients backward(const Gradients& dy) override {
     const Tensor dx = zeros(shape, {.dtype = dy[0].dtype(), .device = dy[0].device()});
-    on_device(dx.device(), [&] { cpu::scatter_add_rows(dy[0], index.get(*this), dx); },
-              [&] { cu::scatter_add_rows(dy[0], index.get(*this), dx); });
+    on_device(
+        dx.device(), [&] { cpu::scatter_add_rows(dy[0], index.get(*this), dx); },
+        [&] { cu::scatter_add_rows(dy[0], index.get(*this), dx); });
     return {dx};
   }
   Shape shape;
@@ -98,8 +100,8 @@ struct GatherRowsNode final : OpNode<GatherRowsNode> {
 }  // namespace
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
-  check<ShapeError>(x.numel() == shape.numel(), "reshape: ", x.shape(), " has ", x.numel(), " elements, ", shape,
-                    " has ", shape.numel());
+  check<ShapeError>(x.numel() == shape.numel(), "reshape: ", x.shape(), " has ", x.numel(), " elements, ",
+                    shape, " has ", shape.numel());
   return record<ReshapeNode>(view(x, 0, shape), {x}, [&](ReshapeNode& node) { node.shape = x.shape(); });
 }
 
@@ -118,7 +120,8 @@ Tensor reshape(const Tensor& x, std::initializer_list<int64_t> sizes) {
 
 Tensor slice(const Tensor& x, int64_t begin, int64_t end) {
   const int64_t rows = x.size(0);
-  check<ShapeError>(begin >= 0 && begin <= end && end <= rows, "slice: rows ", begin, " to ", end, " of ", x.shape());
+  check<ShapeError>(begin >= 0 && begin <= end && end <= rows, "slice: rows ", begin, " to ", end, " of ",
+                    x.shape());
   const int64_t row = rows > 0 ? x.numel() / rows : 0;
   return record<NarrowNode>(view(x, begin * row, x.shape().with(0, end - begin)), {x}, [&](NarrowNode& node) {
     node.shape = x.shape();
@@ -146,8 +149,9 @@ Tensor concat(const std::vector<Tensor>& pieces, int axis) {
   std::vector<int64_t> sizes;
   int64_t total = 0;
   for (const Tensor& piece : pieces) {
-    check<ShapeError>(piece.rank() == first.rank() && piece.shape().with(axis, first.size(axis)) == first.shape(),
-                      "concat: shapes ", first.shape(), " and ", piece.shape(), " differ beyond axis ", axis);
+    check<ShapeError>(
+        piece.rank() == first.rank() && piece.shape().with(axis, first.size(axis)) == first.shape(),
+        "concat: shapes ", first.shape(), " and ", piece.shape(), " differ beyond axis ", axis);
     check<DTypeError>(piece.dtype() == first.dtype(), "concat: ", first.dtype(), " and ", piece.dtype());
     sizes.push_back(piece.size(axis));
     total = checked::add(total, sizes.back());
@@ -174,7 +178,8 @@ Tensor stack(const std::vector<Tensor>& pieces, int axis) {
   std::vector<int64_t> dims(shape.begin(), shape.end());
   dims.insert(dims.begin() + axis, 1);
   std::vector<Tensor> expanded;
-  for (const Tensor& piece : pieces) expanded.push_back(reshape(piece, Shape(std::span<const int64_t>(dims))));
+  for (const Tensor& piece : pieces)
+    expanded.push_back(reshape(piece, Shape(std::span<const int64_t>(dims))));
   return concat(expanded, axis);
 }
 
@@ -183,7 +188,8 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
   const ReduceGeometry g = reduce_geometry(x.shape(), axis);
   int64_t total = 0;
   for (const int64_t size : sizes) total = checked::add(total, size);
-  check<ShapeError>(total == g.n, "split: sizes add up to ", total, ", axis ", axis, " of ", x.shape(), " has ", g.n);
+  check<ShapeError>(total == g.n, "split: sizes add up to ", total, ", axis ", axis, " of ", x.shape(),
+                    " has ", g.n);
   std::vector<Tensor> pieces;
   int64_t at = 0;
   for (const int64_t size : sizes) {
@@ -202,13 +208,14 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
 
 std::vector<Tensor> split(const Tensor& x, int64_t parts, int axis) {
   const int64_t n = x.size(axis);
-  check<ShapeError>(parts > 0 && n % parts == 0, "split: axis ", axis, " of ", x.shape(), " does not cut into ",
-                    parts, " equal parts");
+  check<ShapeError>(parts > 0 && n % parts == 0, "split: axis ", axis, " of ", x.shape(),
+                    " does not cut into ", parts, " equal parts");
   return split(x, std::vector<int64_t>(static_cast<size_t>(parts), n / parts), axis);
 }
 
 Tensor permute(const Tensor& x, std::span<const int> axes) {
-  check<ShapeError>(static_cast<int>(axes.size()) == x.rank(), "permute: ", axes.size(), " axes for ", x.shape());
+  check<ShapeError>(static_cast<int>(axes.size()) == x.rank(), "permute: ", axes.size(), " axes for ",
+                    x.shape());
   std::vector<int64_t> dims;
   std::vector<int> inverse(axes.size(), -1);
   for (size_t i = 0; i < axes.size(); ++i) {
@@ -218,7 +225,8 @@ Tensor permute(const Tensor& x, std::span<const int> axes) {
   check<ShapeError>(std::find(inverse.begin(), inverse.end(), -1) == inverse.end(),
                     "permute: the axes are not a permutation (input ", x.shape(), ")");
   const Tensor y = empty_as(x, Shape(std::span<const int64_t>(dims)));
-  on_device(x.device(), [&] { cpu::permute(axes, x, y); }, [&] { cu::permute(axes, x, y); });
+  on_device(
+      x.device(), [&] { cpu::permute(axes, x, y); }, [&] { cu::permute(axes, x, y); });
   return record<PermuteNode>(y, {x}, [&](PermuteNode& node) { node.inverse = std::move(inverse); });
 }
 
@@ -244,7 +252,8 @@ Tensor flatten(const Tensor& x) {
 
 Tensor gather_rows(const Tensor& x, const Tensor& index) {
   check<DTypeError>(index.dtype() == DType::I64, "gather_rows: the index must be i64, got ", index.dtype());
-  check<ShapeError>(index.rank() == 1 && x.rank() >= 1, "gather_rows: index ", index.shape(), ", input ", x.shape());
+  check<ShapeError>(index.rank() == 1 && x.rank() >= 1, "gather_rows: index ", index.shape(), ", input ",
+                    x.shape());
   if (index.device().is_cpu()) {
     for (int64_t i = 0; i < index.numel(); ++i) {
       const int64_t row = index.data<int64_t>()[i];
@@ -252,7 +261,8 @@ Tensor gather_rows(const Tensor& x, const Tensor& index) {
     }
   }
   const Tensor y = empty_as(x, x.shape().with(0, index.numel()));
-  on_device(x.device(), [&] { cpu::gather_rows(x, index, y); }, [&] { cu::gather_rows(x, index, y); });
+  on_device(
+      x.device(), [&] { cpu::gather_rows(x, index, y); }, [&] { cu::gather_rows(x, index, y); });
   return record<GatherRowsNode>(y, {x}, [&](GatherRowsNode& node) {
     node.shape = x.shape();
     node.index = index;

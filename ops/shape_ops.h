@@ -11,8 +11,8 @@
 //   flatten     [N,H,W,C] -> [N, C*H*W] in PyTorch's C,H,W order, so that imported linear weights fit
 //   gather_rows y[i] = x[index_i]                     dx[j] = sum of dy[i] over index_i = j
 //
-// reshape and slice share the storage; everything else copies. All element types. Cost: one read and one write.
-// Source: NumPy reference, "Array manipulation routines".
+// reshape and slice share the storage; everything else copies. All element types. Cost: one read and one
+// write. Source: NumPy reference, "Array manipulation routines".
 
 #include <initializer_list>
 #include <span>
