@@ -89,6 +89,7 @@ SafetensorsFile load(Source& source, LoadTensorsOptions options) {
                    ", which tern does not have; hint: convert it to F32 in Python");
   }
   SafetensorsFile file;
+  file.checksummed = header.checksummed;
   for (const SafetensorsEntry& entry : header.entries) {
     const DType dtype = find_safetensors_type(entry.dtype)->dtype;
     Tensor tensor = Tensor::empty(shape_of(entry, source), {.dtype = dtype});

@@ -47,7 +47,8 @@ struct SafetensorsHeader {
 
 struct SafetensorsFile {
   TensorMap tensors;
-  Metadata metadata;  // without tern's checksums
+  Metadata metadata;         // without tern's checksums
+  bool checksummed = false;  // tern wrote it, and every checksum was right
 };
 
 struct LoadTensorsOptions {

@@ -157,18 +157,13 @@ class HeaderHandler : public nlohmann::json_sax<nlohmann::json> {
   bool unexpected(const char* what) const {
     switch (where_) {
       case Where::Start:
-      case Where::End:
-        reject("the header must be one JSON object, not ", what);
+      case Where::End: reject("the header must be one JSON object, not ", what);
       case Where::Metadata:
         reject("__metadata__ must map text to text, '", escaped(key_.substr(0, 64)), "' is ", what);
-      case Where::Entry:
-        reject("the entry '", escaped(key_), "' must be an object, not ", what);
-      case Where::Tensor:
-        reject("the field ", field_, " is ", what, " in ", label());
-      case Where::Shape:
-        reject("a dimension must be an unsigned integer, not ", what, ", in ", label());
-      case Where::Offsets:
-        reject("data_offsets must be two unsigned integers, not ", what, ", in ", label());
+      case Where::Entry: reject("the entry '", escaped(key_), "' must be an object, not ", what);
+      case Where::Tensor: reject("the field ", field_, " is ", what, " in ", label());
+      case Where::Shape: reject("a dimension must be an unsigned integer, not ", what, ", in ", label());
+      case Where::Offsets: reject("data_offsets must be two unsigned integers, not ", what, ", in ", label());
     }
     return false;
   }
