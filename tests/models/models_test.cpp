@@ -1,0 +1,98 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tern/models/face_net.h"
+#include "tern/models/registry.h"
+#include "tern/models/resnet.h"
+#include "tern/nn/state_dict.h"
+#include "tern/ops/conv2d.h"
+#include "tern/ops/reduce.h"
+#include "tests/support/tensors.h"
+
+namespace tern {
+namespace {
+
+void expect_unit_rows(const Tensor& e) {
+  const auto values = e.to_vector();
+  for (int64_t row = 0; row < e.size(0); ++row) {
+    double squares = 0;
+    for (int64_t k = 0; k < e.size(1); ++k) squares += std::pow(values[row * e.size(1) + k], 2);
+    EXPECT_NEAR(squares, 1, 1e-5);
+  }
+}
+
+TEST(FaceNet, AtMostAMillionParameters) {
+  for (int channels : {1, 3}) {
+    const auto net = make_model({.arch = "face_net", .channels = channels}, 1);
+    EXPECT_LE(net->num_parameters(), 1'000'000);
+    EXPECT_GE(net->num_parameters(), 300'000);
+  }
+}
+
+TEST(FaceNet, TakesEverySizeGreyAndColour) {
+  for (int channels : {1, 3}) {
+    const auto net = make_model({.channels = channels, .embedding_dim = 48}, 1);
+    net->eval();
+    const NoGradGuard no_grad;
+    for (int64_t size : {32, 33, 48, 64, 97, 160}) {
+      const Tensor e = (*net)(test::random_tensor({2, size, size, channels}));
+      ASSERT_EQ(e.shape(), (Shape{2, 48})) << size;
+      expect_unit_rows(e);
+    }
+  }
+}
+
+TEST(FaceNet, EveryParameterGetsAGradient) {
+  const auto net = make_model({.size = 32}, 1);
+  const Tensor e = (*net)(test::random_tensor({4, 32, 32, 3}));
+  const Tensor dy = test::random_tensor(e.shape(), DType::F32, 9);
+  e.backward(dy);
+  for (const auto& parameter : net->named_parameters()) {
+    ASSERT_TRUE(parameter.tensor.grad().defined()) << parameter.name;
+    EXPECT_GT(max(parameter.tensor.grad()).item() - min(parameter.tensor.grad()).item(), 0) << parameter.name;
+  }
+}
+
+// The layers of torchvision's resnet18 without its classifier have 11,176,512 parameters; the embedding adds
+// 65,664.
+TEST(ResNet18, ParametersAndNamesAreTorchvisions) {
+  models::ResNet18 net;
+  EXPECT_EQ(net.num_parameters(), 11'176'512 + 512 * 128 + 128);
+  const auto state = nn::state_dict(net);
+  EXPECT_EQ(state.size(), 62u + 60u) << "20 convolutions, 40 and 60 of batch norm, linear";
+  EXPECT_EQ(state.at("conv1.weight").shape(), (Shape{64, 3, 7, 7}));
+  EXPECT_EQ(state.at("layer2.0.downsample.0.weight").shape(), (Shape{128, 64, 1, 1}));
+  EXPECT_EQ(state.at("layer2.0.downsample.1.running_var").shape(), (Shape{128}));
+  EXPECT_EQ(state.at("layer4.1.bn2.weight").shape(), (Shape{512}));
+  EXPECT_FALSE(state.contains("layer1.0.downsample.0.weight"));
+}
+
+TEST(ResNet18, Runs) {
+  const auto net = make_model({.arch = "resnet18", .size = 32, .channels = 1, .embedding_dim = 16}, 1);
+  net->eval();
+  const NoGradGuard no_grad;
+  const Tensor e = (*net)(test::random_tensor({1, 32, 32, 1}));
+  EXPECT_EQ(e.shape(), (Shape{1, 16}));
+  expect_unit_rows(e);
+}
+
+TEST(Registry, SeedDecidesTheWeights) {
+  const auto hash = [](uint64_t seed) { return nn::tensors_hash(nn::state_dict(*make_model({}, seed))); };
+  EXPECT_EQ(hash(1), hash(1));
+  EXPECT_NE(hash(1), hash(2));
+}
+
+TEST(Registry, Errors) {
+  test::expect_error<UsageError>([] { make_model({.arch = "vgg\n"}, 1); },
+                                 {"vgg\\x0a", "face_net, resnet18"});
+  EXPECT_THROW(make_model({.size = 31}, 1), UsageError);
+  EXPECT_THROW(make_model({.size = 161}, 1), UsageError);
+  EXPECT_THROW(make_model({.channels = 4}, 1), UsageError);
+  EXPECT_THROW(make_model({.embedding_dim = 1'000'000}, 1), UsageError);
+  const auto known = known_models();
+  EXPECT_NE(std::find(known.begin(), known.end(), "resnet18"), known.end());
+}
+
+}  // namespace
+}  // namespace tern
