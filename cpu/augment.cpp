@@ -1,6 +1,7 @@
 #include "tern/ops/augment.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "tern/core/parallel.h"
@@ -34,6 +35,7 @@ AugmentJob make_job(const AugmentGeometry& g, const uint8_t* photo, const int32_
   job.erase_y0 = std::clamp(row[kAugmentEraseY0], 0, size);
   job.erase_y1 = std::clamp(row[kAugmentEraseY1], job.erase_y0, size);
   job.colour = row[kAugmentColour];
+  for (int c = 0; c < 3; ++c) job.mean[c] = g.mean[c], job.std[c] = g.std[c];
   return job;
 }
 
@@ -52,21 +54,20 @@ void augment(const AugmentGeometry& g, const Tensor& photos, const Tensor& table
     });
     return;
   }
-  std::vector<float> means(static_cast<size_t>(row_elements)), stds(means.size());
-  for (int64_t i = 0; i < row_elements; ++i) {
-    means[i] = g.mean[i % g.channels];
-    stds[i] = g.std[i % g.channels];
-  }
+  // The kernel reads a few bytes beyond a photo: the last one is read from a copy that has them.
+  const int64_t last = g.photos - 1;
+  std::vector<uint8_t> padded(static_cast<size_t>(photo_bytes + 4));
+  if (last >= 0) std::memcpy(padded.data(), photo + last * photo_bytes, static_cast<size_t>(photo_bytes));
   const AugmentKernels& table_of_kernels = kernels();
   constexpr int64_t kRowsPerTask = 32;
   parallel_for(g.photos * g.size, kRowsPerTask, [&](int64_t begin, int64_t end) {
-    std::vector<int32_t> levels(static_cast<size_t>(row_elements));
+    std::vector<int32_t> scratch(static_cast<size_t>(g.size * kAugmentScratch));
     AugmentJob job{};
     for (int64_t i = begin; i < end; ++i) {
       const int64_t n = i / g.size, oy = i % g.size;
       if (i == begin || oy == 0) {
-        job = make_job(g, photo + n * photo_bytes, rows + n * kAugmentColumns);
-        job.mean = means.data(), job.std = stds.data(), job.levels = levels.data();
+        job = make_job(g, n == last ? padded.data() : photo + n * photo_bytes, rows + n * kAugmentColumns);
+        job.scratch = scratch.data();
       }
       table_of_kernels.row(job, static_cast<int32_t>(oy), out + i * row_elements);
     }

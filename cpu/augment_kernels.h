@@ -5,17 +5,19 @@
 
 namespace tern::cpu {
 
+// Scratch that a row needs, in int32 per output pixel.
+inline constexpr int kAugmentScratch = 9;
+
 // One photo and its row of the table, in the units of ops/augment_formula.h.
 struct AugmentJob {
-  const uint8_t* photo;  // [height, width, channels]
+  const uint8_t* photo;  // [height, width, channels]; the 3 bytes after it may be read
   int32_t height, width, channels, size;
   int32_t m00, m01, tx, m10, m11, ty;
   int32_t gain, bias, saturation;
   int32_t erase_x0, erase_y0, erase_x1, erase_y1;  // inside the output, x0 <= x1
   int32_t colour;
-  const float* mean;  // size * channels values: mean[c] over and over
-  const float* std;
-  int32_t* levels;  // scratch of size * channels
+  float mean[3], std[3];
+  int32_t* scratch;  // kAugmentScratch * size
 };
 
 struct AugmentKernels {

@@ -28,9 +28,9 @@ HD Sample locate(int32_t position, int32_t side) {
 
 // Levels (with kLevelBits) from four pixels; a weight of 0 gives the first pixel exactly.
 HD int32_t bilinear(int32_t p00, int32_t p01, int32_t p10, int32_t p11, int32_t wx, int32_t wy) {
-  const int32_t above = p00 * (256 - wx) + p01 * wx;
-  const int32_t below = p10 * (256 - wx) + p11 * wx;
-  return (above * (256 - wy) + below * wy + (1 << (15 - kLevelBits))) >> (16 - kLevelBits);
+  const int32_t above = 256 * p00 + (p01 - p00) * wx;
+  const int32_t below = 256 * p10 + (p11 - p10) * wx;
+  return (256 * above + (below - above) * wy + (1 << (15 - kLevelBits))) >> (16 - kLevelBits);
 }
 
 HD int32_t luma(int32_t r, int32_t g, int32_t b) { return (77 * r + 150 * g + 29 * b + 128) >> 8; }
