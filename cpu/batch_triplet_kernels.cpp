@@ -87,7 +87,7 @@ int64_t collect(const float* row, float low, float high, int64_t n, int32_t* out
 void to_distance(float* row, RowMetric metric, int64_t n) {
   for (int64_t j = 0; j < n; j += kLanes) {
     V s = V::load(row + j);
-    s = select(s > V(0), s, V(0));
+    s = select(s < V(0), V(0), s);  // NaN passes
     if (metric == RowMetric::Euclidean) s = sqrt(s);
     if (metric == RowMetric::Cosine) s = s * V(0.5f);
     s.store(row + j);
@@ -203,10 +203,8 @@ void pull(const float* u, const float* rows, int64_t stride, const int32_t* j, c
       const float* other = rows + j[t] * stride + k;
       sum = multiply_add(V(c[t]), mine - (whole ? V::load(other) : V::load_partial(other, left)), sum);
     }
-    if (whole)
-      sum.store(out + k);
-    else
-      sum.store_partial(out + k, left);
+    if (whole) sum.store(out + k);
+    else sum.store_partial(out + k, left);
   }
 }
 

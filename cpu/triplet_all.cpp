@@ -16,16 +16,11 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr double kNear = 1e-3;  // pairs with d^2 below this fraction of |a|^2 + |b|^2 are computed directly
 
-RowMetric metric_of(Distance distance) {
-  if (distance == Distance::Euclidean) return RowMetric::Euclidean;
-  return distance == Distance::Cosine ? RowMetric::Cosine : RowMetric::SquaredEuclidean;
-}
-
 class AllTriplets {
  public:
   AllTriplets(const BatchTripletGeometry& g, const float* u, const int64_t* labels)
       : g_(g),
-        metric_(metric_of(g.options.distance)),
+        metric_(row_metric(g.options.distance)),
         batch_(u, labels, g.n, g.d),
         stats_(static_cast<size_t>(g.n)),
         ap_(pairs_per_anchor(true)),

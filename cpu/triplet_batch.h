@@ -36,6 +36,11 @@ void multiply_tile(const PackedB& b, int64_t rows, float* packed, float* const* 
   }
 }
 
+inline RowMetric row_metric(Distance distance) {
+  if (distance == Distance::Euclidean) return RowMetric::Euclidean;
+  return distance == Distance::Cosine ? RowMetric::Cosine : RowMetric::SquaredEuclidean;
+}
+
 struct SortedBatch {
   SortedBatch(const float* u, const int64_t* labels, int64_t n, int64_t d);
 

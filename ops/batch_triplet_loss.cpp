@@ -4,25 +4,19 @@
 
 #include "tern/core/autograd.h"
 #include "tern/ops/l2_normalize.h"
+#include "tern/ops/loss_terms.h"
 
 namespace tern {
 
 std::string_view to_string(Mining mining) {
   switch (mining) {
-    case Mining::BatchAll:
-      return "batch_all";
-    case Mining::BatchHard:
-      return "batch_hard";
-    case Mining::SemiHard:
-      return "semi_hard";
-    case Mining::SemiHardOrHardest:
-      return "semi_hard_or_hardest";
-    case Mining::RandomViolator:
-      return "random_violator";
-    case Mining::EasyPositive:
-      return "easy_positive";
-    case Mining::DistanceWeighted:
-      return "distance_weighted";
+    case Mining::BatchAll: return "batch_all";
+    case Mining::BatchHard: return "batch_hard";
+    case Mining::SemiHard: return "semi_hard";
+    case Mining::SemiHardOrHardest: return "semi_hard_or_hardest";
+    case Mining::RandomViolator: return "random_violator";
+    case Mining::EasyPositive: return "easy_positive";
+    case Mining::DistanceWeighted: return "distance_weighted";
   }
   return "?";
 }
@@ -82,18 +76,12 @@ struct BatchTripletNode final : OpNode<BatchTripletNode> {
   BatchTripletGeometry geometry;
   Saved u;
   BatchTripletTerms terms;
-  double factor = 1;
-  bool per_anchor = false;
+  TermReduction reduction;
 };
 
 Gradients BatchTripletNode::backward(const Gradients& dy) {
   const Tensor& unit = u.get(*this);
-  Tensor scale = dy[0].to(DType::F64);
-  if (!per_anchor) {
-    const double value = scale.item() * factor;
-    scale = Tensor::empty({geometry.n}, {DType::F64, unit.device()});
-    scale.fill(value);
-  }
+  const Tensor scale = spread_gradient(dy[0], geometry.n, reduction);
   Tensor du = Tensor::empty(unit.shape(), {unit.dtype(), unit.device()});
   on_device(
       unit.device(), [&] { cpu::batch_triplet_backward(geometry, unit, terms, scale, du); },
@@ -116,8 +104,7 @@ BatchTripletResult batch_triplet_loss(const Tensor& e, const Tensor& labels, Bat
     node.geometry = geometry;
     node.u = u;
     node.terms = terms;
-    node.factor = factor;
-    node.per_anchor = reduction == Reduction::None;
+    node.reduction = {reduction, factor};
   });
   return {loss, terms.stats};
 }

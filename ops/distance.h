@@ -12,12 +12,12 @@
 //     = 0 SquaredEuclidean   d_ij = |a_i - b_j|^2             da_i = sum_j 2 g_ij (a_i - b_j) Cosine d_ij = 1
 //     - u_i . v_j             u = l2_normalize(a), v = l2_normalize(b); gradient through u, v
 //
-// Distances are sums of squared differences accumulated in f64, not Gram differences: coincident points are
-// at exactly 0, near ones keep all their digits (PyTorch's cdist is off by 9e-4 for duplicates on the unit
-// sphere), and the bits do not depend on the instruction set. Cosine is |u - v|^2 / 2 for rows with a
-// direction; a zero row has cosine distance 1 to everything.
+// cdist takes |a|^2 + |b|^2 - 2 a . b from a matrix product and computes pairs with d^2 < 1e-3 (|a|^2 +
+// |b|^2), which cancellation would spoil, directly in f64: coincident points are at exactly 0 (PyTorch's
+// cdist puts duplicates on the unit sphere at up to 9e-4). pairwise_distance sums in f64. Cosine is |u - v|^2
+// / 2 for rows that have a direction; a zero row has cosine distance 1 to everything.
 //
-// Cost: 3 N D flops; 3 N M D forward, 6 N M D backward. Errors: ShapeError unless the shapes agree,
+// Cost: 3 N D flops; 2 N M D forward, 4 N M D backward. Errors: ShapeError unless the shapes agree,
 // DTypeError unless both are f32 or both f64, UsageError for p < 1 or eps < 0. Source:
 // torch.nn.functional.pairwise_distance, torch.cdist.
 
@@ -32,12 +32,9 @@ enum class Distance : uint8_t { Euclidean, SquaredEuclidean, Cosine };
 
 constexpr std::string_view to_string(Distance distance) {
   switch (distance) {
-    case Distance::Euclidean:
-      return "euclidean";
-    case Distance::SquaredEuclidean:
-      return "squared_euclidean";
-    case Distance::Cosine:
-      return "cosine";
+    case Distance::Euclidean: return "euclidean";
+    case Distance::SquaredEuclidean: return "squared_euclidean";
+    case Distance::Cosine: return "cosine";
   }
   return "?";
 }
@@ -57,12 +54,12 @@ Tensor cdist(const Tensor& a, const Tensor& b, CdistOptions options = {});
 namespace cpu {
 void pairwise_distance_forward(const Tensor& a, const Tensor& b, PairwiseDistanceOptions options,
                                const Tensor& d);
-// da = dy_i dd_i/da; the gradient of b is its negative.
-void pairwise_distance_backward(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& d,
-                                PairwiseDistanceOptions options, const Tensor& da);
-// distance: Euclidean or SquaredEuclidean.
+// da_i = dy_i dd_i/da_i, db = -da.
+void pairwise_distance_backward(const Tensor& dy, const Tensor& a, const Tensor& b,
+                                PairwiseDistanceOptions options, const Tensor& da, const Tensor& db);
+// Cosine: of normalised rows; a row of zeros adds 1/2 to its distances, which makes them 1.
 void cdist_forward(const Tensor& a, const Tensor& b, Distance distance, const Tensor& d);
-// da_i = sum_j dy_ij f(d_ij) (a_i - b_j); with transposed, dy and d are [M,N]: the gradient of the other
+// da_i = sum_j dy_ij g(d_ij) (a_i - b_j); with transposed, dy and d are [M,N]: the gradient of the other
 // side.
 void cdist_backward(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& d, Distance distance,
                     bool transposed, const Tensor& da);
@@ -70,8 +67,8 @@ void cdist_backward(const Tensor& dy, const Tensor& a, const Tensor& b, const Te
 namespace cu {
 void pairwise_distance_forward(const Tensor& a, const Tensor& b, PairwiseDistanceOptions options,
                                const Tensor& d);
-void pairwise_distance_backward(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& d,
-                                PairwiseDistanceOptions options, const Tensor& da);
+void pairwise_distance_backward(const Tensor& dy, const Tensor& a, const Tensor& b,
+                                PairwiseDistanceOptions options, const Tensor& da, const Tensor& db);
 void cdist_forward(const Tensor& a, const Tensor& b, Distance distance, const Tensor& d);
 void cdist_backward(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& d, Distance distance,
                     bool transposed, const Tensor& da);

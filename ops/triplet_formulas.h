@@ -12,11 +12,11 @@ struct TripletHinge {
   template <class V>
   HD V value(V gap) const {
     const V x = gap + V(margin);
-    return select(x > V(0), x, V(0));
+    return select(x <= V(0), V(0), x);  // NaN passes
   }
   template <class V>
   HD V slope(V gap) const {
-    return select(gap + V(margin) > V(0), V(1), V(0));
+    return select(gap + V(margin) <= V(0), V(0), V(1));
   }
 };
 
