@@ -64,7 +64,11 @@ struct Vec {
   TERN_INLINE Vec(const Raw& raw) : v(raw) {}  // by reference: g++ 12 confuses overloads on dependent vectors
   TERN_INLINE Vec(T x) : v(x - Raw{}) {}       // x - 0 is x, also for -0, and folds to one broadcast
 
-  TERN_INLINE static Vec load(const T* p) { return Vec(Raw(*reinterpret_cast<const Unaligned*>(p))); }
+  // Through a copy: Vec takes a reference, and clang would bind it to the unaligned memory itself.
+  TERN_INLINE static Vec load(const T* p) {
+    const Raw raw = *reinterpret_cast<const Unaligned*>(p);
+    return Vec(raw);
+  }
   TERN_INLINE void store(T* p) const { *reinterpret_cast<Unaligned*>(p) = v; }
   // The first n lanes, 0 <= n < kLanes; the others are 0 / untouched.
   TERN_INLINE static Vec load_partial(const T* p, int64_t n) {
