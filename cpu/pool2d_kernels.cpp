@@ -13,10 +13,11 @@ typedef uint8_t Bytes __attribute__((vector_size(V::kLanes)));
 struct Whole {
   TERN_INLINE V load(const float* p) const { return V::load(p); }
   TERN_INLINE void store(V v, float* p) const { v.store(p); }
+  // A loop, which g++ turns into one widening load; its conversion of vectors goes through the stack.
   TERN_INLINE I load_bytes(const uint8_t* p) const {
-    Bytes bytes;
-    __builtin_memcpy(&bytes, p, sizeof bytes);
-    return I(__builtin_convertvector(bytes, I::Raw));
+    I r;
+    for (int i = 0; i < V::kLanes; ++i) r.v[i] = p[i];
+    return r;
   }
   TERN_INLINE void store_bytes(I v, uint8_t* p) const {
     const Bytes bytes = __builtin_convertvector(v.v, Bytes);
