@@ -63,6 +63,32 @@ void unary_backward(const F& f, const Tensor& saved, const Tensor& dy, const Ten
       });
 }
 
+// Short rows against one vector [C] waste most of a machine vector: the vector is written out several times
+// over, and several rows become one. Every element is computed as before.
+template <class Kernel>
+void run_rows(const BinaryRows& r, const Kernel& kernel) {
+  constexpr int64_t kShort = 64, kWide = 256;
+  const bool a_same = r.a_moves && r.a_row == 0, b_same = r.b_moves && r.b_row == 0;
+  const bool a_dense = r.a_moves && r.a_row == r.cols, b_dense = r.b_moves && r.b_row == r.cols;
+  if (r.rows < 4 || r.cols >= kShort || !((a_same && b_dense) || (b_same && a_dense))) return kernel(r);
+  float wide[kWide];
+  const int64_t copies = std::min(r.rows, kWide / r.cols);
+  for (int64_t i = 0; i < copies; ++i) std::copy_n(a_same ? r.a : r.b, r.cols, wide + i * r.cols);
+  BinaryRows part = r;
+  (a_same ? part.a : part.b) = wide;
+  part.rows = r.rows / copies;
+  part.cols = r.cols * copies;
+  (a_same ? part.b_row : part.a_row) = part.cols;
+  kernel(part);
+  const int64_t done = part.rows * part.cols;
+  part.cols = r.rows * r.cols - done;
+  part.rows = part.cols > 0 ? 1 : 0;
+  (a_same ? part.b : part.a) += done;
+  if (part.dy) part.dy += done;
+  part.out += done;
+  kernel(part);
+}
+
 // Runs a row kernel over the whole geometry. The two innermost merged dimensions are the rows and columns of
 // a call, an odometer walks the others; one long row is cut along its columns.
 template <class Kernel>

@@ -6,7 +6,7 @@ namespace tern {
 
 Tensor compare(Comparison comparison, const Tensor& a, const Tensor& b) {
   check(a.defined() && b.defined(), "compare: ", a.defined() ? "b" : "a", " is undefined");
-  check<DTypeError>(a.dtype() == b.dtype(), "compare: dtypes differ (", describe(a), " and ", describe(b),
+  check<DTypeError>(a.dtype() == b.dtype(), "compare: dtypes differ (", a.dtype(), " and ", b.dtype(),
                     "); hint: cast one with to(dtype)");
   check<DeviceError>(a.device() == b.device(), "compare: devices differ (", a.device(), " and ", b.device(),
                      ")");
@@ -47,7 +47,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   check(condition.defined() && a.defined() && b.defined(), "where: an operand is undefined");
   check<DTypeError>(condition.dtype() == DType::Bool, "where: condition must be bool, got ",
                     condition.dtype(), "; hint: compare with eq, lt, gt");
-  check<DTypeError>(a.dtype() == b.dtype(), "where: dtypes differ (", describe(a), " and ", describe(b), ")");
+  check<DTypeError>(a.dtype() == b.dtype(), "where: dtypes differ (", a.dtype(), " and ", b.dtype(), ")");
   check<DeviceError>(a.device() == b.device() && a.device() == condition.device(), "where: devices differ");
   const Shape shape = broadcast_shapes(condition.shape(), broadcast_shapes(a.shape(), b.shape()));
   const Tensor c = broadcast_to(condition, shape), wide_a = broadcast_to(a, shape),

@@ -68,8 +68,8 @@ struct BinaryNode final : OpNode<BinaryNode<F>> {
 template <class F>
 Tensor binary(const F& formula, const Tensor& a, const Tensor& b) {
   check(a.defined() && b.defined(), F::kName, ": ", a.defined() ? "b" : "a", " is undefined");
-  check<DTypeError>(a.dtype() == b.dtype(), F::kName, ": dtypes differ (", describe(a), " and ", describe(b),
-                    "); hint: cast one with to(dtype)");
+  check<DTypeError>(a.dtype() == b.dtype(), F::kName, ": dtypes differ (", a.dtype(), " ", a.shape(), " and ",
+                    b.dtype(), " ", b.shape(), "); hint: cast one with to(dtype)");
   check<DeviceError>(a.device() == b.device(), F::kName, ": devices differ (", a.device(), " and ",
                      b.device(), "); hint: move one with to(device)");
   const BroadcastGeometry geometry = broadcast_geometry(F::kName, a.shape(), b.shape());
