@@ -103,8 +103,7 @@ void conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tenso
     reference::conv2d_backward_data(g, dy.data<double>(), w.data<double>(), out.mutable_data<double>());
   else if (use_reference())
     reference::conv2d_backward_data(g, dy.data<float>(), w.data<float>(), out.mutable_data<float>());
-  else
-    backward_data(g, dy.data<float>(), w.data<float>(), out.mutable_data<float>());
+  else backward_data(g, dy.data<float>(), w.data<float>(), out.mutable_data<float>());
 }
 
 }  // namespace tern::cpu

@@ -24,7 +24,12 @@ TERN_INLINE void copy(const float* from, float* to, int64_t n) {
 }
 
 TERN_INLINE void zero(float* to, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) to[i] = 0;
+  if (n < kLanes) {
+    for (int64_t i = 0; i < n; ++i) to[i] = 0;
+    return;
+  }
+  for (int64_t i = 0; i + kLanes <= n; i += kLanes) V(0.0f).store(to + i);
+  V(0.0f).store(to + n - kLanes);
 }
 
 // A position of the grid.
@@ -53,11 +58,24 @@ struct Runs {
   }
 };
 
+// A patch that lies inside of the image from left to right, whole: rows of taps are copied or zero as a
+// whole.
+TERN_INLINE void gather_whole(const PatchGrid& g, const Runs& runs, int64_t h0, const float* from,
+                              float* to) {
+  for (int64_t p = 0; p < g.taps_h; ++p, to += runs.length) {
+    const int64_t h = h0 + p * g.delta_h;
+    if (h >= 0 && h < g.h) copy(from + h * g.w * g.pixel, to, runs.length);
+    else zero(to, runs.length);
+  }
+}
+
 // Elements [k0, k1) of one patch to `to`.
 TERN_INLINE void gather(const PatchGrid& g, const Runs& runs, const Cursor& at, int64_t k0, int64_t k1,
                         float* to) {
   const int64_t h0 = at.i * g.step_h + g.start_h, w0 = at.j * g.step_w + g.start_w;
   const float* image = g.image + at.n * g.h * g.w * g.pixel;
+  if (runs.count == 1 && w0 >= 0 && w0 + g.taps_w <= g.w && k0 == 0 && k1 == g.taps_h * runs.length)
+    return gather_whole(g, runs, h0, image + w0 * g.pixel, to);
   for (int64_t run = k0 / runs.length; run * runs.length < k1; ++run) {
     const int64_t p = runs.count == 1 ? run : run / runs.count, q = runs.count == 1 ? 0 : run % runs.count;
     const int64_t begin = larger(k0 - run * runs.length, 0),
@@ -86,10 +104,43 @@ void pack_patches(const PatchGrid& g, int64_t row, int64_t rows, int64_t k, int6
   for (int64_t r = 0; r < rows; ++r, at.next(g)) gather(g, runs, at, k, k + depth, packed + r * kRowStride);
 }
 
+// One panel that holds kNr channels of one tap: row by row of the grid, the pixels inside of the image are a
+// range.
+void pack_tap_panel(const PatchGrid& g, int64_t row, int64_t rows, int64_t k, float* panel) {
+  const int64_t tap = k / g.channels, c = k % g.channels;
+  const int64_t shift_h = g.start_h + tap / g.taps_w * g.delta_h,
+                shift_w = g.start_w + tap % g.taps_w * g.delta_w;
+  // Columns j with 0 <= j step_w + shift_w < w.
+  const int64_t inside = shift_w >= 0 ? 0 : (-shift_w + g.step_w - 1) / g.step_w;
+  const int64_t outside = shift_w >= g.w ? 0 : (g.w - shift_w + g.step_w - 1) / g.step_w;
+  Cursor at(g, row);
+  while (rows > 0) {
+    const int64_t columns = smaller(rows, g.columns - at.j), h = at.i * g.step_h + shift_h;
+    const bool seen = h >= 0 && h < g.h;
+    const int64_t low = seen ? smaller(larger(inside - at.j, 0), columns) : columns;
+    const int64_t high = seen ? larger(smaller(outside - at.j, columns), low) : columns;
+    const float* from = g.image + ((at.n * g.h + h) * g.w + (at.j + low) * g.step_w + shift_w) * g.pixel + c;
+    if (low > 0) zero(panel, low * kNr);
+    for (int64_t j = low; j < high; ++j, from += g.step_w * g.pixel) {
+      V::load(from).store(panel + j * kNr);
+      V::load(from + kLanes).store(panel + j * kNr + kLanes);
+    }
+    if (high < columns) zero(panel + high * kNr, (columns - high) * kNr);
+    panel += columns * kNr;
+    rows -= columns;
+    at.j += columns - 1;
+    at.next(g);
+  }
+}
+
 // Gathers a row in pieces of at most kPiece floats and deals them out to the panels.
 void pack_patch_panels(const PatchGrid& g, int64_t row, int64_t rows, int64_t k, int64_t columns,
                        float* panels) {
   constexpr int64_t kPiece = 8 * kNr;
+  if (g.channels % kNr == 0) {
+    for (int64_t j = 0; j < columns; j += kNr) pack_tap_panel(g, row, rows, k + j, panels + j * rows);
+    return;
+  }
   const Runs runs(g);
   Cursor at(g, row);
   float piece[kPiece];
@@ -97,7 +148,7 @@ void pack_patch_panels(const PatchGrid& g, int64_t row, int64_t rows, int64_t k,
     for (int64_t first = 0; first < columns; first += kPiece) {
       const int64_t n = smaller(kPiece, columns - first), whole = (n + kNr - 1) / kNr * kNr;
       gather(g, runs, at, k + first, k + first + n, piece);
-      zero(piece + n, whole - n);
+      for (int64_t j = n; j < whole; ++j) piece[j] = 0;
       float* to = panels + first * rows + r * kNr;
       for (int64_t j = 0; j < whole; j += kNr, to += kNr * rows) {
         V::load(piece + j).store(to);
@@ -124,8 +175,7 @@ struct DepthwisePixel {
         const float* weights = weight + (p * g.taps_w + q) * g.channels + c;
         if constexpr (kPart)
           start = multiply_add(V::load_partial(x, lanes), V::load_partial(weights, lanes), start);
-        else
-          start = multiply_add(V::load(x), V::load(weights), start);
+        else start = multiply_add(V::load(x), V::load(weights), start);
       }
     }
     return start;
@@ -163,15 +213,11 @@ void depthwise_weight_row(const PatchGrid& g, int64_t n, int64_t i, const float*
           if (w < 0 || w >= g.w) continue;
           const float* x = row + w * g.pixel + c;
           const float* d = dy + j * g.channels + c;
-          if (lanes == kLanes)
-            sum = multiply_add(V::load(x), V::load(d), sum);
-          else
-            sum = multiply_add(V::load_partial(x, lanes), V::load_partial(d, lanes), sum);
+          if (lanes == kLanes) sum = multiply_add(V::load(x), V::load(d), sum);
+          else sum = multiply_add(V::load_partial(x, lanes), V::load_partial(d, lanes), sum);
         }
-        if (lanes == kLanes)
-          sum.store(sums + c);
-        else
-          sum.store_partial(sums + c, lanes);
+        if (lanes == kLanes) sum.store(sums + c);
+        else sum.store_partial(sums + c, lanes);
       }
     }
   }

@@ -39,8 +39,7 @@ class WeightTask {
         dy_(dy),
         x_(x),
         kernels_(gemm_kernels()),
-        panels_(plan.panels_per_range * kernels_.tile_columns * kMaxDepth),
-        columns_(kernels_.column_stride * kMaxDepth) {}
+        panels_(plan.panels_per_range * kernels_.tile_columns * kMaxDepth) {}
 
   // Sums its slice into its columns of dw.
   void run(int64_t task, float* dw) {
@@ -60,20 +59,22 @@ class WeightTask {
   }
 
  private:
+  // dy serves as columns where it lies: the channels of one pixel are neighbours.
   void add_block(int64_t group, int64_t pixel, int64_t depth, int64_t columns, float* dw, bool accumulate) {
-    const int64_t width = kernels_.tile_columns;
-    for (int64_t o = 0; o < g_.group_out(); o += kernels_.tile_rows) {
-      const int64_t rows = std::min<int64_t>(kernels_.tile_rows, g_.group_out() - o);
-      kernels_.pack_columns(dy_ + pixel * g_.o + group * g_.group_out() + o, g_.o, rows, depth,
-                            columns_.data());
+    const int64_t width = kernels_.tile_columns, outputs = g_.group_out();
+    const int64_t tiles = (outputs + kernels_.tile_rows - 1) / kernels_.tile_rows;
+    const int64_t tile_rows = (outputs + tiles - 1) / tiles;
+    for (int64_t o = 0; o < outputs; o += tile_rows) {
+      const int64_t rows = std::min(tile_rows, outputs - o);
       float* c[kMaxTileRows];
       for (int64_t r = 0; r < rows; ++r) c[r] = dw + (o + r) * g_.patch();
       for (int64_t column = 0; column < columns; column += width)
-        kernels_.by_columns[rows]({.a = columns_.data(),
+        kernels_.by_columns[rows]({.a = dy_ + pixel * g_.o + group * outputs + o,
                                    .b = panels_.data() + column * depth,
                                    .c = c,
                                    .bias = nullptr,
                                    .depth = depth,
+                                   .a_stride = g_.o,
                                    .column = column,
                                    .columns = std::min(width, columns - column),
                                    .accumulate = accumulate});
@@ -85,7 +86,7 @@ class WeightTask {
   const float* dy_;
   const float* x_;
   const GemmKernels& kernels_;
-  Scratch<float> panels_, columns_;
+  Scratch<float> panels_;
 };
 
 void backward_weight(const Conv2dGeometry& g, const float* dy, const float* x, float* dw) {
@@ -126,18 +127,15 @@ void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Ten
     reference::conv2d_backward_weight(g, dy.data<double>(), x.data<double>(), out.mutable_data<double>());
   else if (use_reference())
     reference::conv2d_backward_weight(g, dy.data<float>(), x.data<float>(), out.mutable_data<float>());
-  else
-    backward_weight(g, dy.data<float>(), x.data<float>(), out.mutable_data<float>());
+  else backward_weight(g, dy.data<float>(), x.data<float>(), out.mutable_data<float>());
 }
 
 void conv2d_backward_bias(const Conv2dGeometry& g, const Tensor& dy, const Tensor& db) {
   Tensor out = db;
   if (dy.dtype() == DType::F64)
     reference::conv2d_backward_bias(g, dy.data<double>(), out.mutable_data<double>());
-  else if (use_reference())
-    reference::conv2d_backward_bias(g, dy.data<float>(), out.mutable_data<float>());
-  else
-    backward_bias(g, dy.data<float>(), out.mutable_data<float>());
+  else if (use_reference()) reference::conv2d_backward_bias(g, dy.data<float>(), out.mutable_data<float>());
+  else backward_bias(g, dy.data<float>(), out.mutable_data<float>());
 }
 
 }  // namespace tern::cpu

@@ -31,10 +31,8 @@ PackedB::PackedB(int64_t k, int64_t n)
 void PackedB::pack(const float* b, int64_t ldb, bool transposed) {
   const GemmKernels& kernels = gemm_kernels();
   fill([&](int64_t k, int64_t depth, int64_t column, int64_t columns, float* panel) {
-    if (transposed)
-      kernels.pack_panel_transposed(b + column * ldb + k, ldb, depth, columns, panel);
-    else
-      kernels.pack_panel(b + k * ldb + column, ldb, depth, columns, panel);
+    if (transposed) kernels.pack_panel_transposed(b + column * ldb + k, ldb, depth, columns, panel);
+    else kernels.pack_panel(b + k * ldb + column, ldb, depth, columns, panel);
   });
 }
 

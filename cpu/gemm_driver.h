@@ -60,6 +60,7 @@ void run_tiles(int64_t m, const PackedB& b, const float* bias, bool accumulate, 
                     .c = c,
                     .bias = bias && block == 0 ? bias + column : nullptr,
                     .depth = depth,
+                    .a_stride = kernels.column_stride,
                     .column = column,
                     .columns = std::min(b.width, b.n - column),
                     .accumulate = accumulate || block > 0});

@@ -53,6 +53,7 @@ TERN_INLINE void run_tile(const TileJob& job) {
     for (int j = 0; j < kVectors; ++j) acc[r][j] = Raw{};
   const float* a = job.a;
   const float* b = job.b;
+  const int64_t a_step = kByColumns ? job.a_stride : 1;
 #pragma GCC unroll 4
   for (int64_t k = 0; k < job.depth; ++k) {
     Raw row[kVectors];
@@ -65,7 +66,7 @@ TERN_INLINE void run_tile(const TileJob& job) {
       for (int j = 0; j < kVectors; ++j) acc[r][j] += x.v * row[j];
     }
     b += kNr;
-    a += kByColumns ? kColumnStride : 1;
+    a += a_step;
   }
   store_tile<kRows, kVectors>(job, acc);
 }
@@ -112,6 +113,11 @@ void pack_rows(const float* src, int64_t ld, int64_t rows, int64_t depth, float*
 }
 
 void pack_columns(const float* src, int64_t ld, int64_t rows, int64_t depth, float* packed) {
+  if (rows == kMr) {  // a fixed length, so that it becomes a few vector moves
+    for (int64_t k = 0; k < depth; ++k, src += ld, packed += kColumnStride)
+      __builtin_memcpy(packed, src, kMr * sizeof(float));
+    return;
+  }
   for (int64_t k = 0; k < depth; ++k, src += ld, packed += kColumnStride)
     for (int64_t r = 0; r < rows; ++r) packed[r] = src[r];
 }

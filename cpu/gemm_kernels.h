@@ -25,9 +25,10 @@ struct TileJob {
   float* const* c;    // one pointer per row
   const float* bias;  // one value per column, or null
   int64_t depth;
-  int64_t column;   // offset added to every row pointer
-  int64_t columns;  // how many columns of the panel are stored
-  bool accumulate;  // add to C instead of overwriting it
+  int64_t a_stride;  // by columns: distance of A's columns
+  int64_t column;    // offset added to every row pointer
+  int64_t columns;   // how many columns of the panel are stored
+  bool accumulate;   // add to C instead of overwriting it
 };
 
 using TileKernel = void (*)(const TileJob& job);
