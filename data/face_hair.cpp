@@ -119,7 +119,7 @@ FacePainter::HairShape FacePainter::hair_shape() const {
       const float in = covers_ears(h.style) ? inset - 0.07f * paint::sin_of(3.1f * t) * h.temple +
                                                   (wide / w - inset) * t * t * t
                                             : inset + 0.01f;
-      inner.push_back(project(side * w * in * turn, -0.26f + (low + 0.26f) * t, 0.12f));
+      inner.push_back(project(side * w * in * turn, -0.26f + (low + 0.26f) * t, 0.12f - 0.15f * t));
     }
   }
   return {open_curve(outer, 3), open_curve(inner, 3)};

@@ -55,14 +55,14 @@ Draws draws_at(uint64_t seed, Address what, int64_t identity, int64_t photo) {
 
 Outline draw_outline(Draws d) {
   Outline o;
-  o.width = d.around(0.735f, 0.085f);
+  o.width = d.around(0.735f, 0.095f);
   o.forehead = d.around(0.95f, 0.06f);
   o.cheek = d.around(0.97f, 0.06f);
-  o.jaw = d.around(0.74f, 0.13f);
-  o.chin = d.around(0.34f, 0.12f);
+  o.jaw = d.around(0.74f, 0.15f);
+  o.chin = d.around(0.34f, 0.14f);
   o.length = d.around(1.0f, 0.09f);
   o.square = d.uniform(0, 1);
-  o.ear_size = d.around(0.21f, 0.06f);
+  o.ear_size = d.around(0.21f, 0.08f);
   o.ear_out = d.around(0.06f, 0.06f);
   o.ear_height = d.around(0.06f, 0.07f);
   o.neck = d.around(0.5f, 0.09f);
@@ -74,8 +74,8 @@ EyesAndBrows draw_eyes(Draws d) {
                                     {0.34f, 0.42f, 0.20f}, {0.30f, 0.48f, 0.62f}, {0.20f, 0.36f, 0.66f},
                                     {0.48f, 0.54f, 0.58f}};
   EyesAndBrows e;
-  e.spacing = d.around(0.335f, 0.050f);
-  e.height = d.around(0.05f, 0.055f);
+  e.spacing = d.around(0.335f, 0.060f);
+  e.height = d.around(0.05f, 0.065f);
   e.width = d.around(0.172f, 0.034f);
   e.open = d.around(0.090f, 0.038f);
   e.tilt = d.around(0.012f, 0.050f);
@@ -104,7 +104,7 @@ NoseAndMouth draw_nose_mouth(Draws d) {
   n.tip = d.uniform(0.2f, 1.0f);
   n.nostril = d.uniform(0.3f, 1.0f);
   n.hook = d.around(0.0f, 0.05f);
-  n.mouth_height = d.around(0.640f, 0.055f);
+  n.mouth_height = d.around(0.640f, 0.065f);
   n.mouth_width = d.around(0.265f, 0.075f);
   n.upper = d.around(0.058f, 0.040f);
   n.lower = d.around(0.080f, 0.044f);
@@ -180,12 +180,12 @@ Person person_of(uint64_t seed, int64_t identity, const SameCues& same) {
 namespace {
 
 void draw_pose_and_expression(Draws& d, Scene& s) {
-  s.yaw = d.around(0, 0.34f);
-  s.pitch = d.around(0, 0.17f);
-  s.roll = d.around(0, 0.13f);
-  s.scale = d.around(1, 0.07f);
-  s.shift_x = d.around(0, 0.045f);
-  s.shift_y = d.around(0, 0.04f);
+  s.yaw = d.around(0, 0.29f);
+  s.pitch = d.around(0, 0.14f);
+  s.roll = d.around(0, 0.11f);
+  s.scale = d.around(1, 0.075f);
+  s.shift_x = d.around(0, 0.050f);
+  s.shift_y = d.around(0, 0.045f);
   s.smile = d.chance(0.55f) ? d.uniform(0.2f, 1.0f) : d.uniform(-0.35f, 0.2f);
   s.open = d.chance(0.35f) ? d.uniform(0.2f, 1.0f) : 0.0f;
   s.brow_raise = d.around(0, 0.05f);
@@ -197,12 +197,12 @@ void draw_pose_and_expression(Draws& d, Scene& s) {
 
 void draw_light(Draws& d, Scene& s, bool hard) {
   s.light = {d.around(0, 0.95f), d.around(-0.3f, 0.5f)};
-  s.ambient = d.uniform(0.50f, 0.80f) * (hard ? 0.7f : 1.0f);
+  s.ambient = d.uniform(0.55f, 0.85f) * (hard ? 0.7f : 1.0f);
   s.strength = d.uniform(0.25f, 0.75f);
   s.shine = d.uniform(0, 1);
-  const float warm = d.around(0, 0.14f), green = d.around(0, 0.04f);
+  const float warm = d.around(0, 0.16f), green = d.around(0, 0.05f);
   s.tint = {1 + warm, 1 + green, 1 - warm};
-  s.shadow = d.chance(hard ? 0.6f : 0.25f) ? d.uniform(0.2f, 0.6f) : 0.0f;
+  s.shadow = d.chance(hard ? 0.6f : 0.18f) ? d.uniform(0.2f, 0.6f) : 0.0f;
   s.shadow_angle = d.uniform(0, 6.2831853f);
   s.shadow_offset = d.around(0, 0.5f);
   s.shadow_soft = d.uniform(0.05f, 0.6f);
@@ -210,12 +210,12 @@ void draw_light(Draws& d, Scene& s, bool hard) {
 
 void draw_covers(Draws& d, Scene& s, bool hard) {
   s.cover =
-      d.chance(hard ? 0.65f : 0.16f) ? static_cast<Cover>(1 + d.pick({1, 1, 1, 1, 1.4f, 0.7f})) : Cover::None;
+      d.chance(hard ? 0.65f : 0.07f) ? static_cast<Cover>(1 + d.pick({1, 1, 1, 1, 0.9f, 0.7f})) : Cover::None;
   s.cover_size = d.uniform(0, 1);
   s.cover_angle = d.around(0, 0.5f);
   s.cover_place = d.uniform(-1, 1);
   s.cover_color = d.color(0.1f, 0.95f);
-  s.glasses = d.chance(0.22f);
+  s.glasses = d.chance(0.16f);
   s.glasses_shape = d.uniform(0, 1);
   s.glasses_size = d.uniform(0.85f, 1.2f);
   s.glasses_thickness = d.uniform(0.014f, 0.045f);
@@ -239,15 +239,15 @@ void draw_surroundings(Draws& d, Scene& s) {
 }
 
 void draw_camera(Draws& d, Scene& s, bool hard) {
-  s.exposure = paint::exp2_of(d.around(0, 0.38f));
-  s.contrast = d.around(1.0f, 0.17f);
-  s.saturation = d.chance(0.08f) ? d.uniform(0.0f, 0.3f) : d.around(1.0f, 0.22f);
-  s.gamma = paint::exp2_of(d.around(-0.1f, 0.28f));
-  s.blur = d.chance(0.4f) ? d.uniform(0.0f, 0.35f) : 0.0f;
-  if (hard) s.blur += d.uniform(0.2f, 0.8f);
-  s.noise = d.uniform(0.004f, 0.022f) * (hard ? 2.0f : 1.0f);
+  s.exposure = paint::exp2_of(d.around(0, 0.50f));
+  s.contrast = d.around(0.97f, 0.22f);
+  s.saturation = d.chance(0.05f) ? d.uniform(0.0f, 0.4f) : d.around(1.0f, 0.22f);
+  s.gamma = paint::exp2_of(d.around(-0.1f, 0.36f));
+  s.blur = d.chance(0.3f) ? d.uniform(0.0f, 0.3f) : 0.0f;
+  if (hard) s.blur += d.uniform(0.1f, 0.6f);
+  s.noise = d.uniform(0.004f, 0.018f) * (hard ? 2.0f : 1.0f);
   s.vignette = d.uniform(0.0f, 0.35f);
-  s.balance = {d.around(1, 0.11f), d.around(1, 0.04f), d.around(1, 0.11f)};
+  s.balance = {d.around(1, 0.14f), d.around(1, 0.05f), d.around(1, 0.14f)};
 }
 
 }  // namespace
@@ -255,7 +255,7 @@ void draw_camera(Draws& d, Scene& s, bool hard) {
 Scene scene_of(uint64_t seed, int64_t identity, int64_t photo) {
   Draws d = draws_at(seed, Address::Scene, identity, photo);
   Scene s;
-  const bool hard = d.chance(0.08f);
+  const bool hard = d.chance(0.05f);
   draw_pose_and_expression(d, s);
   draw_light(d, s, hard);
   draw_covers(d, s, hard);

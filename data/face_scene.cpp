@@ -142,7 +142,7 @@ void FacePainter::paint_bar() {
 }
 
 void FacePainter::paint_hat() {
-  const float w = person_.outline.width + 0.10f, brim = -0.40f - 0.16f * scene_.cover_size,
+  const float w = person_.outline.width + 0.10f, brim = -0.46f - 0.16f * scene_.cover_size,
               high = 1.14f + 0.22f * scene_.cover_size;
   const auto at = [&](float x, float y, float z) { return project(x, y, z); };
   Path path{at(-w, brim + 0.16f, -0.05f)};
