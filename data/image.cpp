@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "tern/core/allocator.h"
@@ -80,9 +81,13 @@ Image decode_image(std::span<const uint8_t> bytes, std::string_view name, const 
   check<DataError>(size <= options.max_file_bytes, codec::subject(source), size, " bytes, limit ",
                    options.max_file_bytes);
   check<DataError>(size > 0, codec::subject(source), "the file is empty");
-  if (begins_with(bytes, "\xff\xd8\xff")) return codec::decode_jpeg(source);
-  if (begins_with(bytes, "\x89PNG\r\n\x1a\n")) return codec::decode_png(source);
-  if (size >= 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7') return codec::decode_pnm(source);
+  try {
+    if (begins_with(bytes, "\xff\xd8\xff")) return codec::decode_jpeg(source);
+    if (begins_with(bytes, "\x89PNG\r\n\x1a\n")) return codec::decode_png(source);
+    if (size >= 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7') return codec::decode_pnm(source);
+  } catch (const std::bad_alloc&) {
+    detail::fail<MemoryError>(codec::subject(source), "not enough memory to decode it");
+  }
   detail::fail<DataError>(codec::subject(source),
                           "not a photo tern reads: the first bytes are those of no JPEG,",
                           " PNG, PGM or PPM; hint: the type is told from the content, not from the name");

@@ -1,6 +1,8 @@
 // JPEG through libjpeg(-turbo). The library reports errors by longjmp, so everything that calls it sits in
 // functions of plain C data: no object with a destructor lives in a frame that a jump leaves.
 
+#include <new>
+
 #include "tern/core/error.h"
 #include "tern/data/image_codecs.h"
 
@@ -115,7 +117,9 @@ class Reader {
 
  private:
   void require(bool good) const {
-    check<DataError>(good, codec::subject(source_),
+    if (good) return;
+    if (raw_.manager.base.msg_code == JERR_OUT_OF_MEMORY) throw std::bad_alloc();
+    check<DataError>(false, codec::subject(source_),
                      "damaged or unsupported JPEG: ", escaped(raw_.manager.text));
   }
   const codec::Source& source_;

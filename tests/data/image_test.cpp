@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -158,7 +159,8 @@ TEST(ImageExif, DamagedExifCountsAsUpright) {
   for (const int o : {9, 255}) EXPECT_EQ(decoded(jpeg_file(stored, {.orientation = o})).width, stored.width);
   // Each byte of the segment changed in turn: never an error, always one of the two shapes.
   Bytes bytes = jpeg_file(stored, {.orientation = 6});
-  const auto begin = std::search(bytes.begin(), bytes.end(), "Exif", "Exif" + 4) - bytes.begin();
+  const std::string_view mark = "Exif";
+  const auto begin = std::search(bytes.begin(), bytes.end(), mark.begin(), mark.end()) - bytes.begin();
   for (size_t i = static_cast<size_t>(begin); i < static_cast<size_t>(begin) + 44; ++i)
     for (const int flip : {1, 0x80, 0xFF}) {
       Bytes damaged = bytes;
