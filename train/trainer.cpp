@@ -1,0 +1,394 @@
+#include "tern/train/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "tern/core/allocator.h"
+#include "tern/core/error.h"
+#include "tern/core/sha256.h"
+#include "tern/data/loader.h"
+#include "tern/data/sampler.h"
+#include "tern/data/split.h"
+#include "tern/nn/state_dict.h"
+#include "tern/ops/augment.h"
+#include "tern/ops/creation.h"
+#include "tern/ops/reduce.h"
+#include "tern/train/checkpoint.h"
+#include "tern/train/evaluation_set.h"
+#include "tern/train/run_directory.h"
+#include "tern/train/training_step.h"
+
+namespace tern {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Embeddings are compared at length 1, as the Embedder does, unless the loss leaves them as they are.
+bool normalizes(const TrainOptions& o) {
+  return o.triplet.normalize || o.triplet.distance == Distance::Cosine;
+}
+
+// The margin in Euclidean distances, which verdicts are given in: with D near 1, a difference of m in D^2 is
+// one of m / 2 in D, and one of m in the cosine distance D^2 / 2 is one of m in D. The soft margin has none.
+double euclidean_margin(const TrainOptions& o) {
+  if (o.custom_loss || o.loss != "triplet" || o.triplet.soft_margin) return 0;
+  return o.triplet.distance == Distance::SquaredEuclidean ? o.triplet.margin / 2 : o.triplet.margin;
+}
+
+DecisionRule rule_of(const EvaluationInfo& info) {
+  const metrics::Calibration& c = info.evaluation.calibration;
+  return {.threshold = c.threshold,
+          .far = c.far,
+          .tar = c.tar,
+          .same_pairs = c.same,
+          .different_pairs = c.different,
+          .intercept = c.logistic.intercept,
+          .slope = c.logistic.slope,
+          .source = info.held_out ? "validation people" : "training people"};
+}
+
+}  // namespace
+
+struct Trainer::Impl {
+  Impl(nn::Module& model, const Dataset& train, const Dataset* held_out, TrainOptions options,
+       Observer* observer);
+
+  TrainResult run();
+  RunStatus loop();
+  void next_batch();
+  StepInfo step();
+  EvaluationInfo evaluate();
+  void resume();
+  void save(const EvaluationInfo& evaluation);
+  void after_step(const StepInfo& info);
+  void warn(const std::string& text);
+  void log(const std::string& text);
+  void write_manifest(const std::string& status);
+  RunInfo describe();
+  int64_t estimate_step_memory();
+  int64_t probe_memory(int64_t photos);
+  std::map<std::string, std::string> course() const;
+  bool due(int64_t every) const { return every > 0 && done % every == 0; }
+
+  nn::Module& model;
+  const Dataset& train;
+  const Dataset* held_out;
+  TrainOptions options;
+  Observer silent;
+  Observer& observer;
+  PKSampler sampler;
+  std::unique_ptr<nn::Optimizer> optimizer;
+  nn::Schedule schedule;
+  TrainingStep training_step;
+  CollapseAlarm alarm;
+  std::string fingerprint;
+  std::optional<RunDirectory> run_directory;
+  std::unique_ptr<Loader> loader;
+  std::optional<Batch> pending;  // drawn, and not yet learnt from: a step that threw is run again with it
+  std::optional<EvaluationSet> evaluation_set;
+  std::optional<EvaluationInfo> latest;  // of the weights as they are now
+  std::optional<double> best_auc;
+  int64_t done = 0, first_step = 0;
+  bool collapsed = false;
+  std::string last_weights, started;
+  double images_per_s = 0, run_seconds = 0;
+  int64_t run_images = 0;
+};
+
+Trainer::Impl::Impl(nn::Module& model, const Dataset& train, const Dataset* held_out, TrainOptions given,
+                    Observer* observer)
+    : model(model),
+      train(train),
+      held_out(held_out),
+      options((check_options(given), std::move(given))),
+      observer(observer ? *observer : silent),
+      sampler(train, {.p = options.p, .k = options.k, .seed = options.seed}),
+      optimizer(make_optimizer(model, options)),
+      schedule(make_schedule(options)),
+      training_step(model, *optimizer, make_loss(options)),
+      alarm(options.triplet, options.collapse),
+      fingerprint(data_fingerprint(train)) {
+  options.k = sampler.k();
+  if (held_out) check_disjoint(train, *held_out, false);
+  if (!options.resume.empty()) resume();
+  if (run_directory || options.run_directory.empty()) return;
+  run_directory.emplace(options.run_directory, false);
+}
+
+// Goes on from the last pair that can be read whole; one that is damaged is passed over with a warning.
+void Trainer::Impl::resume() {
+  const bool is_run = std::filesystem::is_directory(options.resume);
+  if (is_run && options.run_directory.empty()) options.run_directory = options.resume;
+  LoadedCheckpoint loaded = load_checkpoint(options.resume);
+  check_same_course(loaded.state.options, course());
+  nn::load_state_dict(model, loaded.weights);
+  optimizer->load_state(loaded.state.optimizer);
+  done = first_step = loaded.state.step;
+  last_weights = loaded.checkpoint.weights;
+  const std::string folder = std::filesystem::path(last_weights).parent_path().string();
+  for (const Checkpoint& c : complete_checkpoints(folder)) {
+    if (c.step <= done && c.auc && (!best_auc || *c.auc > *best_auc)) best_auc = c.auc;
+  }
+  if (options.run_directory.empty()) return;
+  const std::string own = options.run_directory + "/checkpoints";
+  std::error_code ignored;
+  if (!std::filesystem::equivalent(own, folder, ignored)) return;  // a new run from another's checkpoint
+  run_directory.emplace(options.run_directory, true);
+  run_directory->rewind_metrics(done);
+  remove_stale_temporaries(folder);
+  for (const std::string& text : loaded.warnings) warn(text);
+}
+
+std::map<std::string, std::string> Trainer::Impl::course() const {
+  auto course = course_of(options);
+  course["data"] = fingerprint;
+  return course;
+}
+
+void Trainer::Impl::log(const std::string& text) {
+  if (run_directory) run_directory->log(text);
+}
+
+void Trainer::Impl::warn(const std::string& text) {
+  log("warning: " + text);
+  observer.on_warning(text);
+}
+
+RunInfo Trainer::Impl::describe() {
+  RunInfo info;
+  info.first_step = done, info.steps = options.steps;
+  info.photos = train.size(), info.people = train.identities();
+  if (held_out) info.held_out_photos = held_out->size(), info.held_out_people = held_out->identities();
+  info.p = options.p, info.k = options.k;
+  info.parameters = model.num_parameters();
+  info.memory_estimate = estimate_step_memory();
+  if (run_directory) info.run_directory = run_directory->path();
+  return info;
+}
+
+void Trainer::Impl::write_manifest(const std::string& status) {
+  if (!run_directory) return;
+  auto entries = machine_entries();
+  entries["status"] = json_text(status);
+  entries["started"] = json_text(started);
+  if (status != "running") entries["ended"] = json_text(utc_now());
+  entries["first_step"] = std::to_string(first_step);
+  entries["steps"] = std::to_string(done);
+  entries["seed"] = std::to_string(options.seed);
+  entries["data_fingerprint"] = json_text(fingerprint);
+  entries["photos"] = std::to_string(train.size());
+  entries["people"] = std::to_string(train.identities());
+  entries["held_out_people"] = std::to_string(held_out ? held_out->identities() : 0);
+  if (held_out) entries["held_out_fingerprint"] = json_text(data_fingerprint(*held_out));
+  for (const auto& [key, value] : options.manifest) entries[key] = value;
+  run_directory->write_manifest(entries);
+}
+
+int64_t Trainer::Impl::probe_memory(int64_t photos) {
+  const int64_t size = options.preprocess.size;
+  BufferCopy buffers(model);
+  reset_peak_memory();
+  const int64_t before = memory_stats().in_use;
+  model.train();
+  sum(model(zeros({photos, size, size, options.preprocess.channels}))).backward();
+  const int64_t peak = memory_stats().peak_in_use;
+  optimizer->zero_grad();
+  buffers.restore();
+  return peak - before;
+}
+
+int64_t Trainer::Impl::estimate_step_memory() {
+  const int64_t batch = sampler.batch_size();
+  const int64_t two = probe_memory(2), four = probe_memory(4);
+  const int64_t pixels =
+      int64_t{options.preprocess.size} * options.preprocess.size * options.preprocess.channels;
+  const int64_t per_photo = checked::add(std::max<int64_t>(0, (four - two) / 2), 2 * pixels);
+  // The loss keeps up to three matrices of the batch by itself.
+  return checked::add(two + checked::mul(std::max<int64_t>(0, batch - 2), per_photo),
+                      checked::mul(12, checked::mul(batch, batch)));
+}
+
+void Trainer::Impl::next_batch() {
+  if (pending) return;
+  if (!loader) {
+    loader = std::make_unique<Loader>(
+        train, sampler, options.preprocess, options.augment,
+        LoaderOptions{.workers = options.workers, .seed = options.seed, .first_step = done});
+  }
+  try {
+    pending = loader->next();
+  } catch (...) {
+    loader.reset();  // it is finished after a throw; the step may be tried again with a new one
+    throw;
+  }
+}
+
+StepInfo Trainer::Impl::step() {
+  const auto start = Clock::now();
+  next_batch();
+  const double loading = seconds_since(start);
+  model.train();
+  optimizer->set_lr(schedule.at(done));
+  const Tensor x = augment(pending->photos, pending->table, loader->output());
+  const StepOutcome outcome = training_step.run(x, pending->labels, done);
+  const auto photos = static_cast<int64_t>(pending->indices.size());
+  StepInfo info{.step = ++done,
+                .steps = options.steps,
+                .loss = outcome.loss,
+                .lr = optimizer->lr(),
+                .grad_norm = outcome.grad_norm,
+                .photos = photos,
+                .people = pending->identities,
+                .short_people = pending->short_identities,
+                .stats = outcome.stats,
+                .seconds = seconds_since(start),
+                .images_per_s = 0,
+                .loading_seconds = loading};
+  pending.reset();
+  latest.reset();
+  run_images += photos;
+  run_seconds += info.seconds;
+  const double now = static_cast<double>(photos) / std::max(1e-9, info.seconds);
+  images_per_s = images_per_s == 0 ? now : 0.9 * images_per_s + 0.1 * now;
+  info.images_per_s = images_per_s;
+  return info;
+}
+
+EvaluationInfo Trainer::Impl::evaluate() {
+  if (latest) return *latest;
+  if (!evaluation_set) {
+    evaluation_set.emplace(held_out ? *held_out : train, options.preprocess, options.eval_photos,
+                           options.seed);
+  }
+  EvaluationInfo info;
+  info.step = done;
+  info.held_out = held_out != nullptr;
+  const Tensor embeddings = evaluation_set->embed(model, normalizes(options));
+  info.evaluation = metrics::evaluate(embeddings, evaluation_set->identity());
+  info.best = info.held_out && (!best_auc || info.evaluation.auc > *best_auc);
+  if (info.best) best_auc = info.evaluation.auc;
+  latest = info;
+  return info;
+}
+
+void Trainer::Impl::after_step(const StepInfo& info) {
+  observer.on_step(info);
+  if (run_directory && (due(options.log_every) || done == options.steps)) {
+    run_directory->append_metrics(to_json(info));
+  }
+  if (info.stats.valid == 0) return;
+  if (const auto text = alarm.watch(done, info.loss, info.stats)) {
+    warn(*text);
+    collapsed = options.stop_on_collapse;
+  }
+}
+
+void Trainer::Impl::save(const EvaluationInfo& info) {
+  if (!run_directory) return;
+  const std::string folder = run_directory->checkpoints();
+  const CheckpointInfo files{done, weights_path(folder, done), state_path(folder, done)};
+  ModelCard card = options.card;
+  card.preprocess = options.preprocess;
+  card.spec.size = options.preprocess.size;
+  card.spec.channels = options.preprocess.channels;
+  card.training_margin = euclidean_margin(options);
+  card.rule = rule_of(info);
+  TrainingState state{done, save_model(files.weights, model, card), std::nullopt, course(),
+                      optimizer->state()};
+  if (info.held_out) state.auc = info.evaluation.auc;
+  save_state(files.state, state);
+  last_weights = files.weights;
+  prune_checkpoints(folder, options.keep);
+  observer.on_checkpoint(files);
+}
+
+RunStatus Trainer::Impl::loop() {
+  while (done < options.steps) {
+    after_step(step());
+    const bool stop = options.stop && options.stop();
+    const bool last = stop || collapsed || done >= options.steps;
+    if (last || due(options.eval_every) || due(options.save_every)) {
+      const EvaluationInfo info = evaluate();
+      if (run_directory) run_directory->append_metrics(to_json(info));
+      observer.on_evaluation(info);
+      if (last || info.best || options.save_every == 0 || due(options.save_every)) save(info);
+    }
+    if (collapsed) return RunStatus::Collapsed;
+    if (stop && done < options.steps) return RunStatus::Interrupted;
+  }
+  return RunStatus::Finished;
+}
+
+TrainResult Trainer::Impl::run() {
+  started = utc_now();
+  first_step = done;
+  if (run_directory) {
+    run_directory->write_config(to_toml(options));
+    write_manifest("running");
+  }
+  try {
+    const RunInfo info = describe();
+    check<MemoryError>(info.memory_estimate <= available_memory(), "train: a step with ", options.p, " x ",
+                       options.k, " photos needs about ", info.memory_estimate >> 20, " MiB, ",
+                       available_memory() >> 20,
+                       " MiB are available; hint: a smaller batch, smaller photos or a smaller network");
+    observer.on_start(info);
+    log(concat_text("start at step ", done, " of ", options.steps, ": ", info.people, " people, ",
+                    info.photos, " photos, ", info.parameters, " parameters, batches of ", options.p, " x ",
+                    options.k));
+    TrainResult result;
+    result.status = loop();
+    result.steps = done;
+    result.images_per_s = run_seconds > 0 ? static_cast<double>(run_images) / run_seconds : 0;
+    result.evaluation = evaluate();
+    result.best_metric = best_auc;
+    if (run_directory) {
+      result.last_checkpoint = last_weights;
+      const auto best = best_checkpoint(run_directory->checkpoints());
+      result.best_checkpoint = best ? best->weights : last_weights;
+    }
+    write_manifest(std::string(to_string(result.status)));
+    log(concat_text(to_string(result.status), " at step ", done));
+    observer.on_end(result);
+    return result;
+  } catch (const std::exception& error) {
+    try {  // the folder may be what failed
+      write_manifest(std::string("failed: ") + error.what());
+      log(std::string("failed: ") + error.what());
+    } catch (const Error&) {
+    }
+    throw;
+  }
+}
+
+Trainer::Trainer(nn::Module& model, const Dataset& train, const Dataset* held_out, TrainOptions options,
+                 Observer* observer)
+    : impl_(std::make_unique<Impl>(model, train, held_out, std::move(options), observer)) {}
+Trainer::~Trainer() = default;
+
+TrainResult Trainer::run() { return impl_->run(); }
+StepInfo Trainer::step() { return impl_->step(); }
+EvaluationInfo Trainer::evaluate() { return impl_->evaluate(); }
+int64_t Trainer::estimate_step_memory() { return impl_->estimate_step_memory(); }
+int64_t Trainer::steps_done() const { return impl_->done; }
+
+std::string data_fingerprint(const Dataset& dataset) {
+  Sha256 hash;
+  const auto add = [&hash](const std::string& text) { hash.update(concat_text(text.size(), ":", text)); };
+  for (int64_t id = 0; id < dataset.identities(); ++id) add(dataset.identity_name(id));
+  for (int64_t photo = 0; photo < dataset.size(); ++photo) {
+    add(concat_text(dataset.identity(photo), "/", dataset.photo_name(photo)));
+  }
+  return hash.hex();
+}
+
+}  // namespace tern
