@@ -97,7 +97,14 @@ void Module::train(bool on) {
   for_each_module(*this, [on](const std::string&, Module& module) { module.training_ = on; });
 }
 
-std::vector<NamedTensor> Module::named_parameters() { return unique_members(*this, false); }
+std::vector<NamedTensor> Module::named_parameters() {
+  std::vector<NamedTensor> found = unique_members(*this, false);
+  // For error texts and the names of optimizer states; the first listing decides.
+  for (NamedTensor& parameter : found) {
+    if (parameter.tensor.name().empty()) parameter.tensor.set_name(parameter.name);
+  }
+  return found;
+}
 std::vector<NamedTensor> Module::named_buffers() { return unique_members(*this, true); }
 
 std::vector<Tensor> Module::parameters() {

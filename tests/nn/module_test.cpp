@@ -52,6 +52,7 @@ TEST(Module, ListsItsTensorsByName) {
                                       "block1.bn.num_batches_tracked"}));
   EXPECT_EQ(net.num_parameters(), 4 * 2 * 9 + 4 + 4 + 4 + 3 * 4 + 3);
   for (const Tensor& parameter : net.parameters()) EXPECT_TRUE(parameter.requires_grad());
+  EXPECT_EQ(net.fc.bias.name(), "fc.bias") << "errors of the optimizer name the parameter";
   for (const NamedTensor& buffer : net.named_buffers()) EXPECT_FALSE(buffer.tensor.requires_grad());
 }
 
