@@ -1,0 +1,107 @@
+#include "tern/apps/console.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+
+#include "tern/core/error.h"
+#include "tern/core/parallel.h"
+
+namespace tern::app {
+namespace {
+
+std::string duration(double seconds) {
+  const auto s = static_cast<int64_t>(seconds + 0.5);
+  if (s >= 3600) return fmt::format("{}h{:02}m", s / 3600, s / 60 % 60);
+  if (s >= 60) return fmt::format("{}m{:02}s", s / 60, s % 60);
+  return fmt::format("{}s", s);
+}
+
+double active_share(const StepInfo& info) { return 100 * info.stats.active_fraction(); }
+
+std::string step_text(const StepInfo& info) {
+  const double left = info.images_per_s > 0
+                          ? static_cast<double>((info.steps - info.step) * info.photos) / info.images_per_s
+                          : 0;
+  return fmt::format(
+      "step {}/{}  loss {:.4f}  active {:.0f}%  d_ap {:.2f} d_an {:.2f}  {:.0f} images/s  {} left", info.step,
+      info.steps, info.loss, active_share(info), info.stats.d_ap.mean, info.stats.d_an.mean,
+      info.images_per_s, duration(left));
+}
+
+}  // namespace
+
+bool stderr_is_terminal() { return isatty(STDERR_FILENO) == 1; }
+
+bool use_color(const GlobalOptions& global) {
+  if (global.color != "auto") return global.color == "always";
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  return stderr_is_terminal() && (!no_color || !*no_color) && term && std::string_view(term) != "dumb";
+}
+
+ConsoleObserver::ConsoleObserver(const GlobalOptions& global, int64_t log_every)
+    : quiet_(global.quiet),
+      bar_(!global.quiet && !global.no_progress && stderr_is_terminal()),
+      color_(use_color(global)),
+      log_every_(std::max<int64_t>(1, log_every)) {}
+
+ConsoleObserver::~ConsoleObserver() {
+  if (drawn_) std::cerr << '\n';
+}
+
+void ConsoleObserver::line(const std::string& text) {
+  if (quiet_) return;
+  if (drawn_) std::cerr << "\r\x1b[K";
+  drawn_ = false;
+  std::cerr << text << '\n';
+}
+
+void ConsoleObserver::on_start(const RunInfo& info) {
+  line(fmt::format("device cpu, {} threads", num_threads()));
+  line(fmt::format("data: {} photos of {} people, {} held out; batches of {} x {} photos", info.photos,
+                   info.people, info.held_out_people, info.p, info.k));
+  line(fmt::format("model: {} parameters; about {} MiB for one step", info.parameters,
+                   info.memory_estimate >> 20));
+  if (info.first_step > 0) line(fmt::format("resumed at step {}", info.first_step));
+}
+
+void ConsoleObserver::draw(const StepInfo& info) {
+  const auto now = std::chrono::steady_clock::now();
+  if (info.step < info.steps && now - last_draw_ < std::chrono::milliseconds(100)) return;
+  last_draw_ = now;
+  constexpr int kWidth = 20;
+  const int filled = info.steps > 0 ? static_cast<int>(kWidth * info.step / info.steps) : kWidth;
+  std::cerr << "\r\x1b[K" << (color_ ? "\x1b[36m" : "") << '['
+            << std::string(static_cast<size_t>(filled), '=')
+            << std::string(static_cast<size_t>(kWidth - filled), ' ') << ']' << (color_ ? "\x1b[0m" : "")
+            << ' ' << step_text(info) << std::flush;
+  drawn_ = true;
+}
+
+void ConsoleObserver::on_step(const StepInfo& info) {
+  if (quiet_) return;
+  if (bar_) draw(info);
+  else if (info.step % log_every_ == 0 || info.step == info.steps) line(step_text(info));
+}
+
+void ConsoleObserver::on_evaluation(const EvaluationInfo& info) {
+  const auto& e = info.evaluation;
+  line(fmt::format("evaluation at step {}: AUC {:.4f}  EER {:.4f}  rank-1 {:.3f} on {} {}{}", info.step,
+                   e.auc, e.eer, e.rank1.rate, e.people, info.held_out ? "unseen people" : "training people",
+                   info.best ? "  (best so far)" : ""));
+}
+
+void ConsoleObserver::on_warning(const std::string& text) {
+  line((color_ ? "\x1b[33mwarning:\x1b[0m " : "warning: ") + text);
+}
+
+void ConsoleObserver::on_end(const TrainResult& result) {
+  line(fmt::format("{} after {} steps, {:.0f} images/s", to_string(result.status), result.steps,
+                   result.images_per_s));
+}
+
+}  // namespace tern::app

@@ -1,0 +1,181 @@
+#include "tern/apps/train_options.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "tern/core/error.h"
+#include "tern/core/fs.h"
+
+namespace tern::app {
+namespace {
+
+constexpr double kMany = 1e12;
+
+// "batch-hard" and "BatchHard" are the same rule.
+std::string key_of(std::string_view name) {
+  std::string key;
+  for (const char c : name)
+    if (c != '-' && c != '_') key += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return key;
+}
+
+Mining mining_of(const std::string& name) {
+  for (int i = 0; i <= static_cast<int>(Mining::DistanceWeighted); ++i)
+    if (key_of(to_string(static_cast<Mining>(i))) == key_of(name)) return static_cast<Mining>(i);
+  throw UsageError("train: --mining " + name + " is not known");
+}
+
+Distance distance_of(const std::string& name) {
+  if (name == "euclidean") return Distance::Euclidean;
+  if (name == "sqeuclidean") return Distance::SquaredEuclidean;
+  return Distance::Cosine;
+}
+
+void add_data_flags(CLI::App* app, TrainFlags& f) {
+  add_people_options(app, f.people, true);
+  app->add_option("--val-data", f.val_data, "A folder of other people to judge the model on");
+  Cli::number(app, "--val-split", f.val_split, {0, 0.9}, "Share of the people held out for judging, 0: none");
+  Cli::number(app, "--image-size", f.train.preprocess.size, {32, 512},
+              "Side of the photos the network sees, pixels");
+  Cli::number(app, "--channels", f.train.preprocess.channels, {1, 3}, "1: grey, 3: colour");
+  Cli::number(app, "--crop", f.train.preprocess.crop, {0.05, 1},
+              "Central square used, as a fraction of the shorter side");
+  Cli::number(app, "-j,--workers", f.train.workers, {0, 256}, "Threads that read photos");
+  Cli::choice(app, "--augment", f.augment, {"none", "basic"}, "Changes made to training photos");
+  auto& a = f.train.augment;
+  Cli::number(app, "--augment-flip", a.flip, {0, 1}, "Probability of mirroring");
+  Cli::number(app, "--augment-shift", a.shift, {0, 0.5}, "Largest move, fraction of the side");
+  Cli::number(app, "--augment-rotation", a.rotation, {0, 180}, "Largest turn, degrees");
+  Cli::number(app, "--augment-scale", a.scale, {0, 1}, "Largest zoom");
+  Cli::number(app, "--augment-brightness", a.brightness, {0, 1}, "Largest change of brightness");
+  Cli::number(app, "--augment-contrast", a.contrast, {0, 1}, "Largest change of contrast");
+  Cli::number(app, "--augment-saturation", a.saturation, {0, 1}, "Largest change of saturation");
+  Cli::number(app, "--augment-erase", a.erase, {0, 1}, "Probability of erasing a rectangle");
+  Cli::number(app, "--augment-erase-side", a.erase_side, {0, 0.5},
+              "Largest side of it, fraction of the side");
+}
+
+void add_optimisation_flags(CLI::App* app, TrainFlags& f) {
+  auto& t = f.train;
+  Cli::number(app, "--max-steps,--steps", t.steps, {1, kMany}, "Steps to train");
+  Cli::number(app, "--epochs", f.epochs, {0, 1e9}, "Instead of --max-steps: times that each photo is seen");
+  Cli::number(app, "--batch-p", t.p, {2, 100000}, "People in a batch");
+  Cli::number(app, "--batch-k", t.k, {0, 10000}, "Photos of each; 0: 4, or 2 where most people have fewer");
+  Cli::number(app, "-b,--batch-size", f.batch_size, {0, 1e6}, "Instead of --batch-p: photos in a batch");
+  Cli::choice(app, "--optimizer", t.optimizer, {"sgd", "adamw"}, "Optimizer");
+  Cli::number(app, "--lr,--learning-rate", t.lr, {1e-12, 1e3}, "Learning rate");
+  Cli::number(app, "--momentum", t.momentum, {0, 1}, "Momentum of sgd");
+  Cli::number(app, "--weight-decay,--wd", t.weight_decay, {0, 1e3}, "Weight decay");
+  Cli::number(app, "--clip-grad-norm", t.clip_norm, {0, 1e9}, "Largest norm of the gradient; 0: any");
+  Cli::choice(app, "--lr-schedule", t.schedule, {"constant", "step", "cosine"}, "Learning-rate schedule");
+  Cli::number(app, "--warmup-steps", t.warmup_steps, {0, kMany}, "Steps of linear warm-up");
+  Cli::number(app, "--decay-every", t.decay_every, {0, kMany},
+              "Schedule step: steps between decays; 0: a third");
+  Cli::number(app, "--decay-factor", t.decay_factor, {0, 1}, "Schedule step: factor of a decay");
+  Cli::choice(app, "--precision", f.precision, {"f32", "bf16"}, "Precision of activations");
+  Cli::seed(app, t.seed, "Everything random follows from it");
+}
+
+void add_loss_flags(CLI::App* app, TrainFlags& f) {
+  Cli::choice(app, "--loss", f.train.loss, {"triplet", "contrastive"}, "Loss");
+  app->add_option("--margin", f.margin, "Margin of the loss, or 'soft'")->capture_default_str();
+  Cli::choice(app, "--mining", f.mining,
+              {"batch-all", "batch-hard", "semi-hard", "semi-hard-or-hardest", "random-violator",
+               "easy-positive", "distance-weighted"},
+              "Which triplets of a batch count");
+  Cli::choice(app, "--distance", f.distance, {"euclidean", "sqeuclidean", "cosine"}, "Distance of the loss");
+  Cli::choice(app, "--on-collapse", f.on_collapse, {"warn", "stop"}, "When all embeddings fall together");
+}
+
+void add_run_flags(CLI::App* app, TrainFlags& f) {
+  auto& t = f.train;
+  app->add_option("--out", f.out, "Folder of runs")->capture_default_str();
+  app->add_option("--name", f.name, "Name of the run (default: train-DATE-TIME)");
+  app->add_option("--resume", t.resume, "Go on with a run: its folder or one of its checkpoints");
+  app->add_option("--init-from", f.init_from, "Begin with the weights of this file");
+  Cli::number(app, "--save-every", t.save_every, {0, kMany},
+              "Steps between checkpoints; 0: at each evaluation");
+  Cli::number(app, "--keep", t.keep, {0, 1e6}, "Checkpoints kept beside the best; 0: all");
+  Cli::number(app, "--eval-every", t.eval_every, {0, kMany}, "Steps between evaluations; 0: at the end only");
+  Cli::number(app, "--eval-photos", t.eval_photos, {2, 1e5}, "Photos judged at each evaluation, at most");
+  Cli::number(app, "--log-every", t.log_every, {1, kMany}, "Steps between lines of the log");
+  app->add_flag("--dry-run", f.dry_run, "Print what a step needs, and stop");
+}
+
+}  // namespace
+
+void add_train_flags(CLI::App* app, TrainFlags& f) {
+  const auto names = known_models();
+  Cli::choice(app, "--arch", f.model.arch, names, "Network");
+  Cli::number(app, "--embedding-dim", f.model.embedding_dim, {2, 4096}, "Length of an embedding");
+  add_data_flags(app, f);
+  add_optimisation_flags(app, f);
+  add_loss_flags(app, f);
+  add_run_flags(app, f);
+}
+
+void finish(TrainFlags& f, int64_t photos, const GlobalOptions& global) {
+  check(f.precision == "f32", "train: precision ", f.precision, " is not built yet; hint: --precision f32");
+  check(f.train.preprocess.channels != 2, "train: --channels is 2; hint: 1 (grey) or 3 (colour)");
+  TrainOptions& t = f.train;
+  if (f.margin == "soft") {
+    t.triplet.soft_margin = true;
+  } else {
+    char* end = nullptr;
+    const double margin = std::strtod(f.margin.c_str(), &end);
+    check(!f.margin.empty() && !*end && std::isfinite(margin) && margin >= 0, "train: --margin '",
+          escaped(f.margin), "' is neither a number from 0 nor 'soft'");
+    (t.loss == "contrastive" ? t.contrastive_margin : t.triplet.margin) = margin;
+  }
+  t.triplet.mining = mining_of(f.mining);
+  t.triplet.distance = distance_of(f.distance);
+  t.stop_on_collapse = f.on_collapse == "stop";
+  if (f.augment == "none") t.augment = AugmentOptions::none();
+  if (f.batch_size > 0) {
+    const int k = t.k > 0 ? t.k : 4;
+    check(f.batch_size % k == 0, "train: --batch-size ", f.batch_size, " is not a multiple of ", k,
+          " photos a person; hint: --batch-k, or --batch-p and --batch-k");
+    t.k = k;
+    t.p = static_cast<int>(f.batch_size / k);
+  }
+  if (f.epochs > 0) {
+    const int64_t batch = static_cast<int64_t>(t.p) * (t.k > 0 ? t.k : 4);
+    t.steps = f.epochs * ((photos + batch - 1) / batch);
+  }
+  f.model.size = t.preprocess.size;
+  f.model.channels = t.preprocess.channels;
+  check_spec(f.model);
+  t.card.spec = f.model;
+  t.card.preprocess = t.preprocess;
+  t.card.training_margin = t.loss == "contrastive" || t.triplet.soft_margin ? 0 : t.triplet.margin;
+  (void)global;
+}
+
+std::string flags_json(const CLI::App& app) {
+  nlohmann::ordered_json flags = nlohmann::ordered_json::object();
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() == 0 || option->get_lnames().empty()) continue;
+    const std::string& name = option->get_lnames()[0];
+    if (name != "resume" && name != "help") flags[name] = option->results();
+  }
+  return flags.dump();
+}
+
+void adopt_flags(CLI::App& app, const std::string& manifest_path) {
+  const auto manifest = nlohmann::json::parse(read_file(manifest_path), nullptr, false);
+  check<IncompatibleError>(!manifest.is_discarded() && manifest.is_object(), escaped(manifest_path),
+                           ": is not the manifest of a run");
+  if (!manifest.contains("flags") || !manifest["flags"].is_object()) return;
+  for (const auto& [name, values] : manifest["flags"].items()) {
+    CLI::Option* option = app.get_option_no_throw("--" + name);
+    if (!option || option->count() > 0 || !values.is_array()) continue;
+    for (const auto& value : values)
+      if (value.is_string()) option->add_result(value.get<std::string>());
+    option->run_callback();
+  }
+}
+
+}  // namespace tern::app

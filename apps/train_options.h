@@ -1,0 +1,40 @@
+#pragma once
+// The flags of tern train as TrainOptions, people and model.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tern/apps/people.h"
+#include "tern/models/registry.h"
+#include "tern/train/options.h"
+
+namespace tern::app {
+
+struct TrainFlags {
+  PeopleOptions people;
+  std::string val_data;
+  double val_split = 0.1;  // of the people
+  ModelSpec model;
+  TrainOptions train;
+  int64_t epochs = 0;  // 0: --max-steps counts
+  int64_t batch_size = 0;
+  std::string margin = "0.2", mining = "batch-hard", distance = "euclidean";
+  bool no_normalize = false;
+  std::string augment = "basic", precision = "f32";
+  std::string out = "runs", name, init_from, on_collapse = "warn";
+  bool dry_run = false;
+};
+
+void add_train_flags(CLI::App* app, TrainFlags& flags);
+
+// Turns the flags into options that are whole: margin, mining, batch, model card. photos: of the training
+// people. Throws UsageError.
+void finish(TrainFlags& flags, int64_t photos, const GlobalOptions& global);
+
+// The flags of a command as JSON, for the manifest; and those of an earlier run given to this one where it
+// has none of its own, so that --resume needs no other flag.
+std::string flags_json(const CLI::App& app);
+void adopt_flags(CLI::App& app, const std::string& manifest_path);
+
+}  // namespace tern::app

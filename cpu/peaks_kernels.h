@@ -1,0 +1,26 @@
+#pragma once
+// Loops that measure what the machine can do at best: the yardstick of `tern bench`.
+
+#include <cstdint>
+
+namespace tern::cpu {
+
+struct PeaksKernels {
+  // Runs independent chains of multiply-adds on registers; returns a value that depends on all of them.
+  float (*multiply_add)(int64_t rounds);
+  int64_t flops_per_round;
+  // Sums n floats (a multiple of 1024): memory reads at full width.
+  float (*read)(const float* x, int64_t n);
+};
+
+namespace baseline {
+extern const PeaksKernels peaks_table;
+}
+namespace avx2 {
+extern const PeaksKernels peaks_table;
+}
+namespace avx512 {
+extern const PeaksKernels peaks_table;
+}
+
+}  // namespace tern::cpu
