@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+"""Golden vectors: what PyTorch computes, for tests/golden/*_test.cpp.
+
+    python3 tests/golden/generate.py        needs torch and safetensors; rewrites tests/golden/*.safetensors
+
+Tensors keep PyTorch's layouts (NCHW, OIHW); the tests convert. Each file's metadata holds torch's version and, as
+JSON, the options of its cases. Everything is drawn from fixed seeds; hinge values within 1e-5 of their kink are left
+out, since the one-sided derivative there is a matter of taste.
+"""
+import json
+import os
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+torch.set_num_threads(1)
+
+
+def save(name, tensors, cases):
+    tensors = {k: v.detach().contiguous().clone() for k, v in tensors.items()}
+    meta = {"torch": torch.__version__, "cases": json.dumps(cases, separators=(",", ":"))}
+    save_file(tensors, os.path.join(HERE, name + ".safetensors"), metadata=meta)
+    print(name, len(cases), "cases", os.path.getsize(os.path.join(HERE, name + ".safetensors")), "bytes")
+
+
+def leaf(*shape, scale=1.0):
+    return (torch.randn(*shape) * scale).requires_grad_()
+
+
+def conv2d():
+    torch.manual_seed(1)
+    grid = [(c, o, k, s, p, d, g, h, w, bias)
+            for (c, o, g) in ((3, 8, 1), (4, 6, 2), (5, 5, 5), (6, 12, 6), (1, 4, 1), (8, 16, 1))
+            for (k, s, p, d, h, w, bias) in ((1, 1, 0, 1, 5, 4, True), (3, 1, 1, 1, 6, 5, False), (3, 2, 1, 1, 7, 8, True),
+                                             (3, 1, 2, 2, 6, 7, True), (5, 2, 2, 1, 6, 9, False), (2, 3, 0, 1, 7, 7, True))]
+    out, cases = {}, []
+    for i, (c, o, k, s, p, d, g, h, w, bias) in enumerate(grid):
+        x, wt = leaf(2, c, h, w), leaf(o, c // g, k, k)
+        b = leaf(o) if bias else None
+        y = F.conv2d(x, wt, b, stride=s, padding=p, dilation=d, groups=g)
+        dy = torch.randn_like(y)
+        y.backward(dy)
+        n = f"{i:02d}."
+        out |= {n + "x": x, n + "w": wt, n + "y": y, n + "dy": dy, n + "dx": x.grad, n + "dw": wt.grad}
+        if bias:
+            out |= {n + "b": b, n + "db": b.grad}
+        cases.append(dict(stride=s, padding=p, dilation=d, groups=g, bias=bias))
+    save("conv2d", out, cases)
+
+
+def layers():
+    torch.manual_seed(2)
+    out, cases = {}, []
+
+    def case(kind, y, inputs, **options):
+        n = f"{len(cases):02d}."
+        dy = torch.randn_like(y)
+        y.backward(dy)
+        out[n + "y"], out[n + "dy"] = y, dy
+        for key, value in inputs.items():
+            out[n + key] = value
+            if value.requires_grad:
+                out[n + "d" + key] = value.grad
+        cases.append(dict(kind=kind, **options))
+
+    for kernel, stride, padding in ((2, 2, 0), (3, 2, 1), (3, 1, 1)):
+        x = leaf(2, 5, 7, 9)
+        case("max_pool2d", F.max_pool2d(x, kernel, stride, padding), dict(x=x), kernel=kernel, stride=stride, padding=padding)
+        x = leaf(2, 5, 7, 9)
+        case("avg_pool2d", F.avg_pool2d(x, kernel, stride, padding), dict(x=x), kernel=kernel, stride=stride, padding=padding)
+    x = leaf(3, 6, 5, 4)
+    case("global_avg_pool2d", F.adaptive_avg_pool2d(x, 1).flatten(1), dict(x=x))
+    x, w, b = leaf(4, 7), leaf(5, 7), leaf(5)
+    case("linear", F.linear(x, w, b), dict(x=x, w=w, b=b))
+    for smoothing in (0.0, 0.1):
+        for reduction in ("mean", "sum", "none"):
+            x = leaf(6, 9, scale=3)
+            labels = torch.randint(0, 9, (6,))
+            case("cross_entropy", F.cross_entropy(x, labels, label_smoothing=smoothing, reduction=reduction),
+                 dict(x=x, labels=labels), smoothing=smoothing, reduction=reduction)
+    x, a = leaf(2, 3, 4, 5), (torch.rand(3) * 0.5).requires_grad_()
+    case("prelu", F.prelu(x, a), dict(x=x, a=a))
+    x = leaf(4, 6)
+    case("normalize", F.normalize(x, dim=1), dict(x=x))
+    save("layers", out, cases)
+
+
+def batch_norm():
+    torch.manual_seed(3)
+    out, cases = {}, []
+    bn = nn.BatchNorm2d(5)
+    with torch.no_grad():
+        bn.weight.copy_(torch.rand(5) + 0.5)
+        bn.bias.copy_(torch.randn(5))
+    out |= {"weight": bn.weight, "bias": bn.bias}
+    for step in range(4):
+        bn.train(step < 3)
+        bn.zero_grad()
+        x = (torch.randn(3, 5, 4, 6) * (step + 1) + step * 10).requires_grad_()
+        y = bn(x)
+        dy = torch.randn_like(y)
+        y.backward(dy)
+        n = f"{step:02d}."
+        out |= {n + "x": x, n + "y": y, n + "dy": dy, n + "dx": x.grad, n + "dweight": bn.weight.grad, n + "dbias": bn.bias.grad,
+                n + "running_mean": bn.running_mean, n + "running_var": bn.running_var}
+        out = {k: v.detach().clone() for k, v in out.items()}
+        cases.append(dict(training=step < 3))
+    save("batch_norm", out, cases)
+
+
+def triplet():
+    torch.manual_seed(4)
+    out, cases = {}, []
+    for p in (1.0, 2.0, 3.0, float("inf")):
+        for swap in (False, True):
+            for reduction in ("mean", "sum", "none"):
+                for margin in (0.3, 1.0):
+                    a, pos, neg = leaf(12, 8), leaf(12, 8), leaf(12, 8)
+                    with torch.no_grad():  # some satisfied, some not; none at the kink
+                        value = F.triplet_margin_loss(a, pos, neg, margin=margin, p=p, swap=swap, reduction="none")
+                        raw = F.pairwise_distance(a, pos, p) - F.pairwise_distance(a, neg, p) + margin
+                        keep = raw.abs() > 1e-3
+                        assert keep.sum() >= 8 and (value > 0).any()
+                    a, pos, neg = (t.detach()[keep].requires_grad_() for t in (a, pos, neg))
+                    y = F.triplet_margin_loss(a, pos, neg, margin=margin, p=p, swap=swap, reduction=reduction)
+                    dy = torch.rand_like(y) + 0.5
+                    y.backward(dy)
+                    n = f"{len(cases):02d}."
+                    out |= {n + "a": a, n + "p": pos, n + "n": neg, n + "y": y, n + "dy": dy, n + "da": a.grad, n + "dp": pos.grad, n + "dn": neg.grad}
+                    cases.append(dict(p="inf" if p == float("inf") else p, swap=swap, reduction=reduction, margin=margin))
+    save("triplet", out, cases)
+
+
+def optimizers():
+    torch.manual_seed(5)
+    settings = [("sgd", dict(lr=0.1)), ("sgd", dict(lr=0.1, momentum=0.9, weight_decay=0.01)),
+                ("sgd", dict(lr=0.05, momentum=0.8, nesterov=True, weight_decay=0.001)),
+                ("adamw", dict(lr=0.01)), ("adamw", dict(lr=0.02, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1))]
+    out, cases = {}, []
+    for i, (kind, options) in enumerate(settings):
+        w = [torch.randn(7, 3).requires_grad_(), torch.randn(5).requires_grad_()]
+        opt = torch.optim.SGD(w, **options) if kind == "sgd" else torch.optim.AdamW(w, **options)
+        for j, t in enumerate(w):
+            out[f"{i:02d}.{j}.start"] = t.detach().clone()
+        for step in range(10):
+            for j, t in enumerate(w):
+                t.grad = torch.randn_like(t)
+                out[f"{i:02d}.{j}.grad.{step}"] = t.grad.clone()
+            opt.step()
+            for j, t in enumerate(w):
+                out[f"{i:02d}.{j}.after.{step}"] = t.detach().clone()
+        cases.append(dict(kind=kind, **options))
+    save("optimizers", out, cases)
+
+
+class SmallNet(nn.Module):
+    """conv 3->8, BN, ReLU, max pool, conv 8->16 stride 2, BN, ReLU, flatten, linear 16."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.conv2, self.bn2 = nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.BatchNorm2d(16)
+        self.fc = nn.Linear(16 * 3 * 3, 16)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 2)
+        return F.normalize(self.fc(F.relu(self.bn2(self.conv2(x))).flatten(1)), dim=1)
+
+
+def siamese_training():
+    torch.manual_seed(6)
+    net = SmallNet()
+    out = {"start." + k: v.clone() for k, v in net.state_dict().items()}
+    a, p, n = torch.randn(4, 3, 12, 12), torch.randn(4, 3, 12, 12), torch.randn(4, 3, 12, 12)
+    out |= {"a": a, "p": p, "n": n}
+    opt = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+    losses = []
+    for _ in range(10):
+        opt.zero_grad()
+        ea, ep, en = net(torch.cat([a, p, n])).split(4)
+        loss = F.triplet_margin_loss(ea, ep, en, margin=0.5)
+        loss.backward()
+        opt.step()
+        losses.append(loss.detach())
+    out["losses"] = torch.stack(losses)
+    save("siamese_training", out, [dict(lr=0.05, momentum=0.9, weight_decay=5e-4, margin=0.5)])
+
+
+def hashed(name, count, scale, offset=0.0):
+    """Numbers from an integer hash of (name, index): FNV-1a of the name, then a multiply-xorshift mix. Both sides
+    compute it, so the weights need not be stored."""
+    h = 2166136261
+    for byte in name.encode():
+        h = ((h ^ byte) * 16777619) & 0xFFFFFFFF
+    i = torch.arange(count, dtype=torch.int64)
+    z = (i * 2654435761 + h) & 0xFFFFFFFF
+    z = ((z ^ (z >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
+    z = ((z ^ (z >> 15)) * 0x846CA68B) & 0xFFFFFFFF
+    z = z ^ (z >> 16)
+    return ((z >> 8).double() * 2.0 ** -23 - 1.0) * scale + offset
+
+
+class Block(nn.Module):
+    def __init__(self, i, o, stride):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(i, o, 3, stride, 1, bias=False), nn.BatchNorm2d(o)
+        self.conv2, self.bn2 = nn.Conv2d(o, o, 3, 1, 1, bias=False), nn.BatchNorm2d(o)
+        self.downsample = nn.Sequential(nn.Conv2d(i, o, 1, stride, bias=False), nn.BatchNorm2d(o)) if stride != 1 or i != o else None
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + (self.downsample(x) if self.downsample is not None else x))
+
+
+class ResNet18(nn.Module):
+    """torchvision's names."""
+
+    def __init__(self, embedding=128):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
+        width = 64
+        for i, out in enumerate((64, 128, 256, 512)):
+            setattr(self, f"layer{i + 1}", nn.Sequential(Block(width, out, 1 if i == 0 else 2), Block(out, out, 1)))
+            width = out
+        self.fc = nn.Linear(512, embedding)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        for i in range(4):
+            x = getattr(self, f"layer{i + 1}")(x)
+        return F.normalize(self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1)), dim=1)
+
+
+def resnet18():
+    net = ResNet18().double().eval()
+    for name, t in net.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        if name.endswith("running_var") or (name.endswith(".weight") and t.dim() == 1):
+            value = hashed(name, t.numel(), 0.25, 1.0)
+        elif t.dim() == 1:
+            value = hashed(name, t.numel(), 0.1)
+        else:
+            value = hashed(name, t.numel(), (3.0 / t[0].numel()) ** 0.5)
+        t.copy_(value.float().double().view_as(t))
+    x = hashed("input", 2 * 3 * 112 * 112, 1.0).float().double().view(2, 3, 112, 112)
+    with torch.no_grad():
+        y = net(x)
+    save("resnet18", {"y": y}, [dict(parameters=sum(p.numel() for p in net.parameters()))])
+
+
+if __name__ == "__main__":
+    for make in (conv2d, layers, batch_norm, triplet, optimizers, siamese_training, resnet18):
+        make()
