@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "tern/cpu/conv2d_grids.h"
+#include "tern/cpu/conv2d_winograd.h"
 #include "tern/cpu/gemm_driver.h"
 #include "tern/cpu/isa.h"
 #include "tern/cpu/reference/conv2d.h"
@@ -27,6 +28,7 @@ void multiply_patches(const PatchGrid& grid, const PackedB& b, const float* bias
 
 void forward(const Conv2dGeometry& g, const float* x, const float* w, const float* bias, float* y) {
   if (is_depthwise(g)) return depthwise_forward(g, x, w, bias, y);
+  if (use_winograd(g)) return winograd_forward(g, x, w, bias, y);
   for (int64_t group = 0; group < g.groups; ++group) {
     const int64_t first = group * g.group_out();
     PackedB b(g.patch(), g.group_out());
@@ -56,6 +58,7 @@ void pack_data_weights(const Conv2dGeometry& g, const float* w, const AxisPhase&
 
 void backward_data(const Conv2dGeometry& g, const float* dy, const float* w, float* dx) {
   if (is_depthwise(g)) return depthwise_backward_data(g, dy, w, dx);
+  if (use_winograd(g)) return winograd_backward_data(g, dy, w, dx);
   for_each_phase(g, [&](const AxisPhase& h, const AxisPhase& v) {
     for (int64_t group = 0; group < g.groups; ++group) {
       const PatchGrid grid = data_grid(g, dy, group, h, v);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tern/cpu/conv2d_grids.h"
+#include "tern/cpu/conv2d_winograd.h"
 #include "tern/cpu/gemm.h"
 #include "tern/cpu/isa.h"
 #include "tern/cpu/reference/conv2d.h"
@@ -93,6 +94,7 @@ void backward_weight(const Conv2dGeometry& g, const float* dy, const float* x, f
   const int64_t count = g.o * g.patch();
   if (g.pixels() == 0) return std::fill_n(dw, count, 0.0f), void();
   if (is_depthwise(g)) return depthwise_backward_weight(g, dy, x, dw);
+  if (use_winograd(g)) return winograd_backward_weight(g, dy, x, dw);
   const WeightPlan plan(g, gemm_kernels().tile_columns);
   const Scratch<float> partial(plan.slices == 1 ? 0 : plan.slices * count);
   parallel_for(plan.tasks(g), 1, [&](int64_t begin, int64_t end) {

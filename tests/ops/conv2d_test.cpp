@@ -5,6 +5,7 @@
 
 #include "tern/core/autograd.h"
 #include "tern/core/philox.h"
+#include "tern/cpu/conv2d_winograd.h"
 #include "tern/cpu/reference/conv2d.h"
 #include "tern/ops/cast.h"
 #include "tern/ops/reduce.h"
@@ -177,6 +178,33 @@ TEST(Conv2d, WritesEveryElementAndNothingElse) {
       cpu::conv2d_backward_weight(g, dy, x, dw);
       cpu::conv2d_backward_bias(g, dy, db);
       finite(y), finite(dx), finite(dw), finite(db);
+    });
+  }
+}
+
+double relative_error(const Tensor& fast, const Tensor& exact) {
+  double difference = 0, norm = 0;
+  const std::vector<double> a = fast.to_vector(), b = exact.to_vector();
+  for (size_t i = 0; i < a.size(); ++i) difference += (a[i] - b[i]) * (a[i] - b[i]), norm += b[i] * b[i];
+  return std::sqrt(difference / norm);
+}
+
+// Tiles that stick out, every padding, both ways of running the steps, channels that leave half a panel.
+TEST(Conv2d, WinogradWithinFiveMillionthsOfDouble) {
+  const Conv2dGeometry shapes[] = {conv2d_geometry({4, 13, 16, 48}, {32, 3, 3, 48}, {.padding = 1}),
+                                   conv2d_geometry({16, 7, 7, 32}, {80, 3, 3, 32}, {.padding = {0, 2}}),
+                                   conv2d_geometry({33, 4, 4, 192}, {160, 3, 3, 192}, {.padding = 1})};
+  for (const Conv2dGeometry& g : shapes) {
+    ASSERT_TRUE(cpu::use_winograd(g));
+    const Tensor x = random_tensor(g.x_shape(), DType::F32, 1), w = random_tensor(g.w_shape(), DType::F32, 2);
+    const Tensor b = random_tensor({g.o}, DType::F32, 3), dy = random_tensor(g.y_shape(), DType::F32, 4);
+    const auto f64 = [](const Tensor& t) { return t.to(DType::F64); };
+    const Passes exact = run(g, f64(x), f64(w), f64(b), f64(dy));
+    for_each_isa([&](cpu::Isa isa) {
+      const Passes fast = run(g, x, w, b, dy);
+      EXPECT_LT(relative_error(fast.y, exact.y), 5e-6) << text(g, isa);
+      EXPECT_LT(relative_error(fast.dx, exact.dx), 5e-6) << text(g, isa);
+      EXPECT_LT(relative_error(fast.dw, exact.dw), 5e-6) << text(g, isa);
     });
   }
 }
