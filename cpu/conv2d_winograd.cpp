@@ -59,15 +59,14 @@ class TransformedFilters {
   void from_forward(const float* w) {
     constexpr int64_t kBlock = 16;
     const int64_t blocks = in_ / kBlock;
+    const ComponentLayout layout{width_ * kBlock, 0, gemm_kernels().tile_columns};
     parallel_for(panels_ * blocks, 1, [&](int64_t begin, int64_t end) {
-      const Scratch<float> rows(kComponents * width_ * kBlock), taps(9 * kBlock);
+      const Scratch<float> rows(kComponents * width_ * kBlock);
       for (int64_t i = begin; i < end; ++i) {
         const int64_t p = i / blocks, c = i % blocks * kBlock, columns = std::min(width_, out_ - p * width_);
-        for (int64_t o = 0; o < columns; ++o) {
-          for (int64_t tap = 0; tap < 9; ++tap)
-            std::copy_n(w + ((p * width_ + o) * 9 + tap) * in_ + c, kBlock, taps.data() + tap * kBlock);
-          winograd_kernels().filter(taps.data(), kBlock, false, width_ * kBlock, rows.data() + o * kBlock);
-        }
+        for (int64_t o = 0; o < columns; ++o)
+          winograd_kernels().filter(w + (p * width_ + o) * 9 * in_ + c, in_, kBlock, false, layout,
+                                    rows.data() + o * kBlock);
         for (int64_t k = 0; k < kComponents; ++k)
           gemm_kernels().pack_panel_transposed(rows.data() + k * width_ * kBlock, kBlock, kBlock, columns,
                                                panel(k, p) + c * width_);
@@ -77,15 +76,10 @@ class TransformedFilters {
 
   // Of w[in, 3, 3, out], turned by 180 degrees: dx is the convolution of dy with these.
   void from_backward(const float* w) {
+    const ComponentLayout layout{panels_ * width_ * in_, 0, width_ * in_};
     parallel_for(in_, 4, [&](int64_t begin, int64_t end) {
-      const Scratch<float> rows(kComponents * panels_ * width_);
-      std::fill_n(rows.data(), kComponents * panels_ * width_, 0.0f);
-      for (int64_t i = begin; i < end; ++i) {
-        winograd_kernels().filter(w + i * 9 * out_, out_, true, panels_ * width_, rows.data());
-        for (int64_t k = 0; k < kComponents; ++k)
-          for (int64_t p = 0; p < panels_; ++p)
-            std::copy_n(rows.data() + (k * panels_ + p) * width_, width_, panel(k, p) + i * width_);
-      }
+      for (int64_t i = begin; i < end; ++i)
+        winograd_kernels().filter(w + i * 9 * out_, out_, out_, true, layout, data_.data() + i * width_);
     });
   }
 
@@ -107,6 +101,22 @@ struct TileBuffers {
   Scratch<float> v, m;
 };
 
+// A sum of many products of mixed signs loses accuracy with its length, and Winograd's transforms magnify
+// that: longer sums are cut into blocks of this many products.
+constexpr int64_t kSumLength = 128;
+
+// One tile of a product, block by block; job.depth is the whole length.
+void multiply_tile(TileKernel kernel, TileJob job, int64_t a_step, int64_t b_step) {
+  const int64_t depth = job.depth;
+  for (int64_t k = 0; k < depth; k += kSumLength) {
+    job.depth = std::min(kSumLength, depth - k);
+    kernel(job);
+    job.a += kSumLength * a_step;
+    job.b += kSumLength * b_step;
+    job.accumulate = true;
+  }
+}
+
 // m = v u for one component and the panels [first, last).
 void multiply(const TiledConv& conv, const TransformedFilters& u, const TileBuffers& buffers, int64_t count,
               int64_t component, int64_t first, int64_t last) {
@@ -119,15 +129,17 @@ void multiply(const TiledConv& conv, const TransformedFilters& u, const TileBuff
       float* c[kMaxTileRows];
       for (int64_t r = 0; r < rows; ++r)
         c[r] = buffers.m.data() + (component * buffers.tiles + row + r) * conv.out_c;
-      kernels.by_rows[rows]({.a = buffers.v.data() + (component * buffers.tiles + row) * kRowStride,
-                             .b = u.panel(component, panel),
-                             .c = c,
-                             .bias = nullptr,
-                             .depth = conv.in_c,
-                             .a_stride = 0,
-                             .column = column,
-                             .columns = std::min(u.width(), conv.out_c - column),
-                             .accumulate = false});
+      multiply_tile(kernels.by_rows[rows],
+                    {.a = buffers.v.data() + (component * buffers.tiles + row) * kRowStride,
+                     .b = u.panel(component, panel),
+                     .c = c,
+                     .bias = nullptr,
+                     .depth = conv.in_c,
+                     .a_stride = 0,
+                     .column = column,
+                     .columns = std::min(u.width(), conv.out_c - column),
+                     .accumulate = false},
+                    1, u.width());
     }
 }
 
@@ -229,15 +241,17 @@ class WeightSums {
           const int64_t rows = std::min(tile_rows, g_.o - o);
           float* c[kMaxTileRows];
           for (int64_t r = 0; r < rows; ++r) c[r] = sums_.data() + (k * g_.o + o + r) * g_.c;
-          kernels.by_columns[rows]({.a = dy_.data() + k * capacity_ * g_.o + o,
-                                    .b = x_.data() + i * width_ * capacity_,
-                                    .c = c,
-                                    .bias = nullptr,
-                                    .depth = count,
-                                    .a_stride = g_.o,
-                                    .column = column,
-                                    .columns = std::min(width_, g_.c - column),
-                                    .accumulate = accumulate});
+          multiply_tile(kernels.by_columns[rows],
+                        {.a = dy_.data() + k * capacity_ * g_.o + o,
+                         .b = x_.data() + i * width_ * capacity_,
+                         .c = c,
+                         .bias = nullptr,
+                         .depth = count,
+                         .a_stride = g_.o,
+                         .column = column,
+                         .columns = std::min(width_, g_.c - column),
+                         .accumulate = accumulate},
+                        g_.o, width_);
         }
       }
     });

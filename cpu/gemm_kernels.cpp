@@ -91,17 +91,53 @@ void pack_panel(const float* src, int64_t ld, int64_t depth, int64_t columns, fl
   }
 }
 
-// Blocks of 16 steps of depth: the lines of the source and of the panel stay in the first-level cache
-// meanwhile.
+template <int... kLane>
+struct LaneList {};
+template <int kCount>
+struct AllLanes;
+template <>
+struct AllLanes<4> {
+  using List = LaneList<0, 1, 2, 3>;
+};
+template <>
+struct AllLanes<8> {
+  using List = LaneList<0, 1, 2, 3, 4, 5, 6, 7>;
+};
+template <>
+struct AllLanes<16> {
+  using List = LaneList<0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15>;
+};
+
+// Exchanges lane l + step of a with lane l of b, for lanes l without the bit of step.
+template <int kStep, int... kLane>
+TERN_INLINE void exchange(Raw& a, Raw& b, LaneList<kLane...>) {
+  const Raw low = __builtin_shufflevector(a, b, ((kLane & kStep) ? kLanes + kLane - kStep : kLane)...);
+  b = __builtin_shufflevector(a, b, ((kLane & kStep) ? kLanes + kLane : kLane + kStep)...);
+  a = low;
+}
+
+// A square of vectors, transposed by exchanging ever larger quarters.
+template <int kStep = 1>
+TERN_INLINE void transpose_square(Raw (&rows)[kLanes]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i)
+    if ((i & kStep) == 0) exchange<kStep>(rows[i], rows[i + kStep], typename AllLanes<kLanes>::List{});
+  if constexpr (2 * kStep < kLanes) transpose_square<2 * kStep>(rows);
+}
+
 void pack_panel_transposed(const float* src, int64_t ld, int64_t depth, int64_t columns, float* panel) {
-  constexpr int64_t kStep = 16;
-  for (int64_t k0 = 0; k0 < depth; k0 += kStep) {
-    const int64_t k1 = k0 + kStep < depth ? k0 + kStep : depth;
-    for (int64_t j = 0; j < columns; ++j)
-      for (int64_t k = k0; k < k1; ++k) panel[k * kNr + j] = src[j * ld + k];
-    for (int64_t k = k0; k < k1; ++k)
-      for (int64_t j = columns; j < kNr; ++j) panel[k * kNr + j] = 0;
-  }
+  int64_t k = 0;
+  for (; k + kLanes <= depth; k += kLanes)
+    for (int64_t j = 0; j < kNr; j += kLanes) {
+      Raw rows[kLanes];
+#pragma GCC unroll 16
+      for (int r = 0; r < kLanes; ++r) rows[r] = j + r < columns ? V::load(src + (j + r) * ld + k).v : Raw{};
+      transpose_square(rows);
+#pragma GCC unroll 16
+      for (int r = 0; r < kLanes; ++r) V(rows[r]).store(panel + (k + r) * kNr + j);
+    }
+  for (; k < depth; ++k)
+    for (int64_t j = 0; j < kNr; ++j) panel[k * kNr + j] = j < columns ? src[j * ld + k] : 0;
 }
 
 void pack_rows(const float* src, int64_t ld, int64_t rows, int64_t depth, float* packed) {

@@ -149,13 +149,14 @@ void outputs(const TileGrid& g, const float* m, int64_t component, const float* 
   }
 }
 
-void filter(const float* g, int64_t channels, bool reversed, int64_t component, float* u) {
+void filter(const float* g, int64_t g_tap, int64_t channels, bool reversed, ComponentLayout to, float* u) {
   for (int64_t c = 0; c < channels; c += kLanes) {
     V x[9], y[kComponents];
-    for (int k = 0; k < 9; ++k) x[k] = V::load(g + (reversed ? 8 - k : k) * channels + c);
+    for (int k = 0; k < 9; ++k) x[k] = V::load(g + (reversed ? 8 - k : k) * g_tap + c);
     both_ways<Evaluate3, 3, 6>(x, y);
+    float* out = u + c / kNr * to.panel + c % kNr;
 #pragma GCC unroll 36
-    for (int k = 0; k < kComponents; ++k) y[k].store(u + k * component + c);
+    for (int k = 0; k < kComponents; ++k) y[k].store(out + k * to.component);
   }
 }
 

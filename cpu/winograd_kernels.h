@@ -42,9 +42,10 @@ struct WinogradKernels {
   // Y = A^T m A (+ bias) into the 4x4 tiles of y, where they lie inside. m is [component][tile - first][c].
   void (*outputs)(const TileGrid& grid, const float* m, int64_t component, const float* bias, int64_t first,
                   int64_t count, float* y);
-  // G g G^T of filters [3][3][channels], one row of `channels` values per component, at u + k * component;
-  // reversed: of the filter turned by 180 degrees.
-  void (*filter)(const float* g, int64_t channels, bool reversed, int64_t component, float* u);
+  // G g G^T of one filter for each of `channels` channels, its taps g_tap floats apart; layout.tile is
+  // unused. reversed: of the filter turned by 180 degrees.
+  void (*filter)(const float* g, int64_t g_tap, int64_t channels, bool reversed, ComponentLayout to,
+                 float* u);
   // 3x3 gradients A'^T m A' [3][3][channels] from the components at m + k * component.
   void (*gradient)(const float* m, int64_t component, int64_t channels, float* dw);
 };

@@ -102,21 +102,20 @@ TEST(Conv2d, EveryPassOnEveryInstructionSetWithinTheRoundingBound2) { check_rand
 TEST(Conv2d, EveryPassOnEveryInstructionSetWithinTheRoundingBound3) { check_random_shapes(120, 180); }
 TEST(Conv2d, EveryPassOnEveryInstructionSetWithinTheRoundingBound4) { check_random_shapes(180, 240); }
 
-// Shapes that cross the cuts: more than one block of depth, several panels, several tasks and slices.
+// Shapes that cross the cuts: more than one block of depth, several panels, several tasks and slices. The
+// first six run direct sums.
+constexpr int kLargeGeometries = 8;
 Conv2dGeometry large_geometry(int which) {
   switch (which) {
-    case 0:
-      return conv2d_geometry({3, 9, 8, 70}, {35, 3, 3, 70}, {.padding = 1});
-    case 1:
-      return conv2d_geometry({2, 15, 14, 33}, {66, 3, 3, 33}, {.stride = 2, .padding = 1});
-    case 2:
-      return conv2d_geometry({2, 31, 30, 3}, {64, 7, 7, 3}, {.stride = 2, .padding = 3});
-    case 3:
-      return conv2d_geometry({5, 12, 12, 64}, {96, 1, 1, 64}, {.stride = 2});
-    case 4:
-      return conv2d_geometry({2, 12, 12, 48}, {48, 3, 3, 1}, {.stride = 2, .padding = 1, .groups = 48});
+    case 0: return conv2d_geometry({3, 9, 8, 70}, {35, 3, 3, 70}, {.padding = 1});
+    case 1: return conv2d_geometry({2, 15, 14, 33}, {66, 3, 3, 33}, {.stride = 2, .padding = 1});
+    case 2: return conv2d_geometry({2, 31, 30, 3}, {64, 7, 7, 3}, {.stride = 2, .padding = 3});
+    case 3: return conv2d_geometry({5, 12, 12, 64}, {96, 1, 1, 64}, {.stride = 2});
+    case 4: return conv2d_geometry({2, 12, 12, 48}, {48, 3, 3, 1}, {.stride = 2, .padding = 1, .groups = 48});
+    case 5: return conv2d_geometry({2, 7, 7, 96}, {64, 3, 3, 48}, {.padding = 1, .groups = 2});
+    case 6: return conv2d_geometry({10, 7, 8, 48}, {64, 3, 3, 48}, {.padding = 1});  // Winograd, tile by tile
     default:
-      return conv2d_geometry({2, 7, 7, 96}, {64, 3, 3, 48}, {.padding = 1, .groups = 2});
+      return conv2d_geometry({35, 4, 4, 176}, {160, 3, 3, 176}, {.padding = 1});  // Winograd, step by step
   }
 }
 
@@ -146,7 +145,7 @@ TEST(Conv2d, ExactOnSmallIntegersDepthwise) { check_integers(4); }
 TEST(Conv2d, ExactOnSmallIntegersGrouped) { check_integers(5); }
 
 TEST(Conv2d, SameBitsForAnyThreadCount) {
-  for (int which = 0; which < 6; ++which) {
+  for (int which = 0; which < kLargeGeometries; ++which) {
     const Conv2dGeometry g = large_geometry(which);
     const Tensor x = random_tensor(g.x_shape(), DType::F32, 1), w = random_tensor(g.w_shape(), DType::F32, 2);
     const Tensor b = random_tensor({g.o}, DType::F32, 3), dy = random_tensor(g.y_shape(), DType::F32, 4);
@@ -163,7 +162,7 @@ TEST(Conv2d, SameBitsForAnyThreadCount) {
 }
 
 TEST(Conv2d, WritesEveryElementAndNothingElse) {
-  for (int which = 0; which < 6; ++which) {
+  for (int which = 0; which < kLargeGeometries; ++which) {
     const Conv2dGeometry g = large_geometry(which);
     const Tensor x = random_tensor(g.x_shape()), w = random_tensor(g.w_shape()),
                  dy = random_tensor(g.y_shape());
@@ -189,24 +188,37 @@ double relative_error(const Tensor& fast, const Tensor& exact) {
   return std::sqrt(difference / norm);
 }
 
-// Tiles that stick out, every padding, both ways of running the steps, channels that leave half a panel.
+void expect_winograd_accuracy(const Conv2dGeometry& g, const Passes& exact, const Tensor& x, const Tensor& w,
+                              const Tensor& b, const Tensor& dy) {
+  ASSERT_TRUE(cpu::use_winograd(g));
+  for_each_isa([&](cpu::Isa isa) {
+    const Passes fast = run(g, x, w, b, dy);
+    EXPECT_LT(relative_error(fast.y, exact.y), 5e-6) << text(g, isa);
+    EXPECT_LT(relative_error(fast.dx, exact.dx), 5e-6) << text(g, isa);
+    EXPECT_LT(relative_error(fast.dw, exact.dw), 5e-6) << text(g, isa);
+  });
+}
+
+// Tiles that stick out, every padding, channels that leave half a panel.
 TEST(Conv2d, WinogradWithinFiveMillionthsOfDouble) {
-  const Conv2dGeometry shapes[] = {conv2d_geometry({4, 13, 16, 48}, {32, 3, 3, 48}, {.padding = 1}),
-                                   conv2d_geometry({16, 7, 7, 32}, {80, 3, 3, 32}, {.padding = {0, 2}}),
-                                   conv2d_geometry({33, 4, 4, 192}, {160, 3, 3, 192}, {.padding = 1})};
-  for (const Conv2dGeometry& g : shapes) {
-    ASSERT_TRUE(cpu::use_winograd(g));
+  for (const Conv2dGeometry& g : {conv2d_geometry({4, 9, 12, 48}, {32, 3, 3, 48}, {.padding = 1}),
+                                  conv2d_geometry({8, 7, 7, 32}, {80, 3, 3, 32}, {.padding = {0, 2}})}) {
     const Tensor x = random_tensor(g.x_shape(), DType::F32, 1), w = random_tensor(g.w_shape(), DType::F32, 2);
     const Tensor b = random_tensor({g.o}, DType::F32, 3), dy = random_tensor(g.y_shape(), DType::F32, 4);
     const auto f64 = [](const Tensor& t) { return t.to(DType::F64); };
-    const Passes exact = run(g, f64(x), f64(w), f64(b), f64(dy));
-    for_each_isa([&](cpu::Isa isa) {
-      const Passes fast = run(g, x, w, b, dy);
-      EXPECT_LT(relative_error(fast.y, exact.y), 5e-6) << text(g, isa);
-      EXPECT_LT(relative_error(fast.dx, exact.dx), 5e-6) << text(g, isa);
-      EXPECT_LT(relative_error(fast.dw, exact.dw), 5e-6) << text(g, isa);
-    });
+    expect_winograd_accuracy(g, run(g, f64(x), f64(w), f64(b), f64(dy)), x, w, b, dy);
   }
+}
+
+// Large filters run step by step over all tiles; the direct sums, ten times as accurate, are the oracle.
+TEST(Conv2d, WinogradOfManyChannelsAgreesWithDirectSums) {
+  const Conv2dGeometry g = conv2d_geometry({35, 4, 4, 192}, {160, 3, 3, 192}, {.padding = 1});
+  const Tensor x = random_tensor(g.x_shape(), DType::F32, 1), w = random_tensor(g.w_shape(), DType::F32, 2);
+  const Tensor b = random_tensor({g.o}, DType::F32, 3), dy = random_tensor(g.y_shape(), DType::F32, 4);
+  cpu::set_winograd_enabled(false);
+  const Passes direct = run(g, x, w, b, dy);
+  cpu::set_winograd_enabled(true);
+  expect_winograd_accuracy(g, direct, x, w, b, dy);
 }
 
 TEST(Conv2d, EmptyBatch) {
