@@ -8,6 +8,16 @@
 namespace tern::metrics {
 namespace {
 
+// At most kMost of the sorted distances, evenly spaced in rank: of millions the curve needs no more.
+template <class T>
+std::vector<T> thinned(const std::vector<T>& sorted) {
+  constexpr size_t kMost = 50000;
+  if (sorted.size() <= kMost) return sorted;
+  std::vector<T> chosen(kMost);
+  for (size_t i = 0; i < kMost; ++i) chosen[i] = sorted[(2 * i + 1) * sorted.size() / (2 * kMost)];
+  return chosen;
+}
+
 // log(1 + exp(x)) without overflow.
 double softplus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
 double sigmoid(double x) { return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x)); }
@@ -54,12 +64,13 @@ double LogisticFit::probability_same(double distance) const { return sigmoid(int
 
 template <class T>
 LogisticFit fit_logistic(const SortedScores<T>& scores) {
-  const auto same = static_cast<double>(scores.same.size()),
-             different = static_cast<double>(scores.different.size());
+  const std::vector<T> same_distances = thinned(scores.same), different_distances = thinned(scores.different);
+  const auto same = static_cast<double>(same_distances.size());
+  const auto different = static_cast<double>(different_distances.size());
   check<DataError>(same > 0 && different > 0, "fit_logistic: ", scores.same.size(), " same and ",
                    scores.different.size(), " different pairs; both kinds are needed");
-  const Side<T> sides[] = {{scores.same, (same + 1) / (same + 2), 0.5 / same},
-                           {scores.different, 1 / (different + 2), 0.5 / different}};
+  const Side<T> sides[] = {{same_distances, (same + 1) / (same + 2), 0.5 / same},
+                           {different_distances, 1 / (different + 2), 0.5 / different}};
   double centre = 0, scale = 0;
   for (const Side<T>& side : sides) {
     for (const T d : side.distances) centre += side.weight * static_cast<double>(d);
@@ -89,7 +100,9 @@ LogisticFit fit_logistic(const SortedScores<T>& scores) {
     if (!(next <= value)) break;
     a += step * da;
     b += step * db;
+    const bool converged = value - next <= 1e-14 * std::fabs(value);
     value = next;
+    if (converged) break;
   }
   if (b > 0) return {0, 0};
   return {a - b * centre / scale, b / scale};
