@@ -7,6 +7,7 @@
 
 #include "tern/cpu/conv2d_grids.h"
 #include "tern/cpu/conv2d_winograd.h"
+#include "tern/cpu/filter_cache.h"
 #include "tern/cpu/gemm_driver.h"
 #include "tern/cpu/isa.h"
 #include "tern/cpu/reference/conv2d.h"
@@ -26,14 +27,17 @@ void multiply_patches(const PatchGrid& grid, const PackedB& b, const float* bias
       pointers);
 }
 
-void forward(const Conv2dGeometry& g, const float* x, const float* w, const float* bias, float* y) {
-  if (is_depthwise(g)) return depthwise_forward(g, x, w, bias, y);
+void forward(const Conv2dGeometry& g, const float* x, const Tensor& w, const float* bias, float* y) {
+  if (is_depthwise(g)) return depthwise_forward(g, x, w.data<float>(), bias, y);
   if (use_winograd(g)) return winograd_forward(g, x, w, bias, y);
   for (int64_t group = 0; group < g.groups; ++group) {
     const int64_t first = group * g.group_out();
-    PackedB b(g.patch(), g.group_out());
-    b.pack(w + first * g.patch(), g.patch(), true);
-    multiply_patches(forward_grid(g, x, group), b, bias ? bias + first : nullptr,
+    const auto b = cached_filters<PackedB>(w, FilterForm::Panels, group, [&] {
+      auto panels = std::make_unique<PackedB>(g.patch(), g.group_out());
+      panels->pack(w.data<float>() + first * g.patch(), g.patch(), true);
+      return panels;
+    });
+    multiply_patches(forward_grid(g, x, group), *b, bias ? bias + first : nullptr,
                      [&](int64_t row, int64_t rows, float** c) {
                        for (int64_t r = 0; r < rows; ++r) c[r] = y + (row + r) * g.o + first;
                      });
@@ -96,7 +100,7 @@ void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& w, c
     reference::conv2d_forward(g, x.data<float>(), w.data<float>(), bias_data(bias),
                               out.mutable_data<float>());
   } else {
-    forward(g, x.data<float>(), w.data<float>(), bias_data(bias), out.mutable_data<float>());
+    forward(g, x.data<float>(), w, bias_data(bias), out.mutable_data<float>());
   }
 }
 

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "tern/core/parallel.h"
+#include "tern/cpu/filter_cache.h"
 #include "tern/cpu/gemm.h"
 #include "tern/cpu/isa.h"
 #include "tern/cpu/winograd_kernels.h"
@@ -287,10 +288,13 @@ bool use_winograd(const Conv2dGeometry& g) {
   return conv.tiles() >= kLeastTiles && conv.tiles_h() * conv.tiles_w() * 56 < 9 * g.out_h * g.out_w;
 }
 
-void winograd_forward(const Conv2dGeometry& g, const float* x, const float* w, const float* bias, float* y) {
-  TransformedFilters u(g.c, g.o);
-  u.from_forward(w);
-  run(forward_conv(g), u, x, bias, y);
+void winograd_forward(const Conv2dGeometry& g, const float* x, const Tensor& w, const float* bias, float* y) {
+  const auto u = cached_filters<TransformedFilters>(w, FilterForm::Winograd, 0, [&] {
+    auto filters = std::make_unique<TransformedFilters>(g.c, g.o);
+    filters->from_forward(w.data<float>());
+    return filters;
+  });
+  run(forward_conv(g), *u, x, bias, y);
 }
 
 void winograd_backward_data(const Conv2dGeometry& g, const float* dy, const float* w, float* dx) {

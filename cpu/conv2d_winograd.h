@@ -13,7 +13,7 @@ void set_winograd_enabled(bool on);
 // A function of the geometry alone (and the switch), not of threads or timings.
 bool use_winograd(const Conv2dGeometry& g);
 
-void winograd_forward(const Conv2dGeometry& g, const float* x, const float* w, const float* bias, float* y);
+void winograd_forward(const Conv2dGeometry& g, const float* x, const Tensor& w, const float* bias, float* y);
 void winograd_backward_data(const Conv2dGeometry& g, const float* dy, const float* w, float* dx);
 void winograd_backward_weight(const Conv2dGeometry& g, const float* dy, const float* x, float* dw);
 

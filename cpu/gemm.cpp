@@ -59,25 +59,23 @@ void gemm(const GemmProblem& problem) {
   }
   PackedB b(p.k, p.n);
   b.pack(p.b, p.ldb, p.transpose_b);
+  gemm(p, b);
+}
+
+void gemm(const GemmProblem& p, const PackedB& b) {
+  const int64_t lda = p.lda != 0 ? p.lda : p.transpose_a ? p.m : p.k, ldc = p.ldc != 0 ? p.ldc : p.n;
   const GemmKernels& kernels = gemm_kernels();
   const auto pointers = [&](int64_t row, int64_t rows, float** c) {
-    for (int64_t r = 0; r < rows; ++r) c[r] = p.c + (row + r) * p.ldc;
+    for (int64_t r = 0; r < rows; ++r) c[r] = p.c + (row + r) * ldc;
   };
-  if (p.transpose_a) {
-    run_tiles<true>(
-        p.m, b, p.bias, p.accumulate,
-        [&](int64_t row, int64_t rows, int64_t k, int64_t depth, float* to) {
-          kernels.pack_columns(p.a + k * p.lda + row, p.lda, rows, depth, to);
-        },
-        pointers);
-  } else {
-    run_tiles<false>(
-        p.m, b, p.bias, p.accumulate,
-        [&](int64_t row, int64_t rows, int64_t k, int64_t depth, float* to) {
-          kernels.pack_rows(p.a + row * p.lda + k, p.lda, rows, depth, to);
-        },
-        pointers);
-  }
+  const auto by_columns = [&](int64_t row, int64_t rows, int64_t k, int64_t depth, float* to) {
+    kernels.pack_columns(p.a + k * lda + row, lda, rows, depth, to);
+  };
+  const auto by_rows = [&](int64_t row, int64_t rows, int64_t k, int64_t depth, float* to) {
+    kernels.pack_rows(p.a + row * lda + k, lda, rows, depth, to);
+  };
+  if (p.transpose_a) run_tiles<true>(p.m, b, p.bias, p.accumulate, by_columns, pointers);
+  else run_tiles<false>(p.m, b, p.bias, p.accumulate, by_rows, pointers);
 }
 
 }  // namespace tern::cpu

@@ -33,6 +33,10 @@ struct GemmProblem {
 // Runs on the active instruction set; TERN_ISA=reference takes the naive loops. m, n or k may be 0.
 void gemm(const GemmProblem& problem);
 
+class PackedB;
+// The same with op(B) packed before: b, ldb and transpose_b of the problem are not used.
+void gemm(const GemmProblem& problem, const PackedB& b);
+
 // How a sum of k terms is cut: blocks of equal length (the last may be shorter), at most kMaxDepth.
 struct DepthBlocks {
   explicit DepthBlocks(int64_t k);

@@ -1,5 +1,6 @@
 #include "tern/ops/matmul.h"
 
+#include "tern/cpu/filter_cache.h"
 #include "tern/cpu/gemm.h"
 #include "tern/cpu/reference/matmul.h"
 
@@ -22,15 +23,22 @@ void matmul(const MatmulGeometry& g, const Tensor& a, const Tensor& b, const Ten
                                .bias = bias.defined() ? bias.data<double>() : nullptr});
     return;
   }
-  gemm({.m = g.m,
-        .n = g.n,
-        .k = g.k,
-        .a = a.data<float>(),
-        .transpose_a = g.transpose_a,
-        .b = b.data<float>(),
-        .transpose_b = g.transpose_b,
-        .c = out.mutable_data<float>(),
-        .bias = bias.defined() ? bias.data<float>() : nullptr});
+  const GemmProblem problem{.m = g.m,
+                            .n = g.n,
+                            .k = g.k,
+                            .a = a.data<float>(),
+                            .transpose_a = g.transpose_a,
+                            .b = b.data<float>(),
+                            .transpose_b = g.transpose_b,
+                            .c = out.mutable_data<float>(),
+                            .bias = bias.defined() ? bias.data<float>() : nullptr};
+  if (!g.b_is_weight || grad_enabled() || use_reference()) return gemm(problem);
+  const auto packed = cached_filters<PackedB>(b, FilterForm::Matrix, 0, [&] {
+    auto panels = std::make_unique<PackedB>(g.k, g.n);
+    panels->pack(problem.b, g.transpose_b ? g.k : g.n, g.transpose_b);
+    return panels;
+  });
+  gemm(problem, *packed);
 }
 
 }  // namespace tern::cpu

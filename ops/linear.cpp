@@ -56,7 +56,9 @@ struct LinearNode final : OpNode<LinearNode> {
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
   check_linear(x, w, bias);
   const Tensor y = Tensor::empty(x.shape().with(-1, w.size(0)), like(x));
-  matmul_into({.m = leading(x.shape()), .n = w.size(0), .k = w.size(1), .transpose_b = true}, x, w, bias, y);
+  matmul_into(
+      {.m = leading(x.shape()), .n = w.size(0), .k = w.size(1), .transpose_b = true, .b_is_weight = true}, x,
+      w, bias, y);
   return record<LinearNode>(y, {x, w, bias}, [&](LinearNode& node) {
     if (w.requires_grad()) node.x = x;
     if (x.requires_grad()) node.w = w;

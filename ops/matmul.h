@@ -23,6 +23,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options = {});
 struct MatmulGeometry {
   int64_t m = 0, n = 0, k = 0;
   bool transpose_a = false, transpose_b = false;
+  bool b_is_weight = false;  // worth keeping in packed form while gradients are off
 };
 
 // What a backend provides: y[m,n] = op(a) op(b) (+ bias[n] on every row; it may be undefined). The operands

@@ -284,6 +284,22 @@ TEST(Conv2d, NoDataGradientForAnInputThatNeedsNone) {
   EXPECT_FALSE(x.grad().defined());
 }
 
+TEST(Conv2d, PackedWeightsAreRemadeWhenTheWeightChanges) {
+  const NoGradGuard guard;
+  for (const Conv2dGeometry& g : {large_geometry(0), large_geometry(5), large_geometry(6)}) {
+    const Tensor x = random_tensor(g.x_shape(), DType::F32, 1);
+    Tensor w = random_tensor(g.w_shape(), DType::F32, 2);
+    const Tensor other = random_tensor(g.w_shape(), DType::F32, 3);
+    const Tensor first = conv2d(x, w, {}, options_of(g));
+    expect_equal_bits(conv2d(x, w, {}, options_of(g)), first);
+    w.copy_from(other);
+    expect_equal_bits(conv2d(x, w, {}, options_of(g)), conv2d(x, other, {}, options_of(g)));
+    for_each_isa([&](cpu::Isa) {
+      expect_close(conv2d(x, w, {}, options_of(g)), conv2d(x, other, {}, options_of(g)), 0);
+    });
+  }
+}
+
 TEST(GradCheck, conv2d) {
   const auto check_one = [](const Shape& x, const Shape& w, const Conv2dOptions& options) {
     gradcheck([&](const std::vector<Tensor>& in) { return conv2d(in[0], in[1], in[2], options); },

@@ -72,6 +72,16 @@ TEST(Linear, ErrorsNameTheSizesAndTheRemedy) {
   expect_error<DTypeError>([&] { linear(random_tensor({2, 4}, DType::F64), w); }, {"f64", "f32"});
 }
 
+TEST(Linear, PackedWeightIsRemadeWhenTheWeightChanges) {
+  const NoGradGuard guard;
+  const Tensor x = random_tensor({3, 40}, DType::F32, 1), other = random_tensor({20, 40}, DType::F32, 3);
+  Tensor w = random_tensor({20, 40}, DType::F32, 2);
+  const Tensor before = linear(x, w);
+  expect_equal_bits(linear(x, w), before);
+  w.copy_from(other);
+  expect_equal_bits(linear(x, w), linear(x, other));
+}
+
 TEST(GradCheck, linear) {
   gradcheck([](const std::vector<Tensor>& in) { return linear(in[0], in[1], in[2]); },
             {random_tensor({2, 2, 3}, DType::F64, 1), random_tensor({4, 3}, DType::F64, 2),
