@@ -8,6 +8,7 @@ namespace tern {
 
 LossFunction make_loss(const TrainOptions& options) {
   if (options.custom_loss) return options.custom_loss;
+  check(options.loss == "triplet", "train: the loss '", options.loss, "' is not built yet; hint: triplet");
   BatchTripletOptions triplet = options.triplet;
   triplet.seed = options.seed;
   return [triplet](const Tensor& embeddings, const Tensor& labels, int64_t step) {

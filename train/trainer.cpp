@@ -207,14 +207,18 @@ int64_t Trainer::Impl::probe_memory(int64_t photos) {
 }
 
 int64_t Trainer::Impl::estimate_step_memory() {
-  const int64_t batch = sampler.batch_size();
-  const int64_t two = probe_memory(2), four = probe_memory(4);
-  const int64_t pixels =
-      int64_t{options.preprocess.size} * options.preprocess.size * options.preprocess.channels;
-  const int64_t per_photo = checked::add(std::max<int64_t>(0, (four - two) / 2), 2 * pixels);
-  // The loss keeps up to three matrices of the batch by itself.
-  return checked::add(two + checked::mul(std::max<int64_t>(0, batch - 2), per_photo),
-                      checked::mul(12, checked::mul(batch, batch)));
+  // Two batches large enough that activations, not gradients of the parameters, make the peak.
+  const int64_t batch = sampler.batch_size(), large = std::min<int64_t>(16, batch), small = large / 2;
+  const int64_t low = probe_memory(small), high = probe_memory(large);
+  const int64_t size = options.preprocess.size;
+  const int64_t per_photo = std::max<int64_t>(0, (high - low) / (large - small));
+  const int64_t input =
+      checked::mul(batch, 2 * size * size * options.preprocess.channels);  // as 8-bit pixels
+  const int64_t loss =
+      checked::mul(12, checked::mul(batch, batch));  // up to three matrices of the batch by itself
+  const int64_t step = checked::add(high, checked::mul(batch - large, per_photo));
+  return checked::add(checked::add(step, step / 8),
+                      checked::add(input, loss));  // an eighth: packed weights, scratch
 }
 
 void Trainer::Impl::next_batch() {

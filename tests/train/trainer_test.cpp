@@ -452,6 +452,21 @@ TEST_F(LongTrainer, ResumeRefusesOtherOptionsNamingBothValues) {
   }
 }
 
+TEST_F(LongTrainer, TheMemoryEstimateIsNearWhatAStepTakes) {
+  const auto net = make_model({.size = 32}, 1);
+  TrainOptions options = test::tiny_options(5);
+  options.preprocess.size = 32;
+  Trainer trainer(*net, people_, nullptr, options);
+  const auto estimate = static_cast<double>(trainer.estimate_step_memory());
+  trainer.step();
+  reset_peak_memory();
+  const int64_t before = memory_stats().in_use;
+  trainer.step();
+  const auto taken = static_cast<double>(memory_stats().peak_in_use - before);
+  EXPECT_GT(estimate, 0.9 * taken);
+  EXPECT_LT(estimate, 1.5 * taken) << taken;
+}
+
 TEST_F(LongTrainer, ABatchBeyondTheMemoryIsRefusedBeforeItIsTouched) {
   const TinyPeople crowd(60000, 2);
   auto net = test::tiny_net();
