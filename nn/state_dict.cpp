@@ -100,9 +100,9 @@ void load_state_dict(Module& module, const TensorMap& tensors) {
     }
   }
   if (used < tensors.size()) {
-    for (const auto& [name, tensor] : tensors) {
-      const auto known = [&](const Member& member) { return member.name == name; };
-      if (std::none_of(all.begin(), all.end(), known)) unexpected.push_back(escaped(name));
+    for (const auto& entry : tensors) {
+      const auto known = [&](const Member& member) { return member.name == entry.first; };
+      if (std::none_of(all.begin(), all.end(), known)) unexpected.push_back(escaped(entry.first));
     }
   }
   std::string problems;
