@@ -464,7 +464,7 @@ TEST_F(LongTrainer, TheMemoryEstimateIsNearWhatAStepTakes) {
   trainer.step();
   const auto taken = static_cast<double>(memory_stats().peak_in_use - before);
   EXPECT_GT(estimate, 0.9 * taken);
-  EXPECT_LT(estimate, 1.5 * taken) << taken;
+  EXPECT_LT(estimate, 2 * taken) << taken;  // scratch depends on the build and the threads
 }
 
 TEST_F(LongTrainer, ABatchBeyondTheMemoryIsRefusedBeforeItIsTouched) {
