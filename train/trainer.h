@@ -41,7 +41,8 @@ class Trainer {
   // On the held-out people, or, without them, on those trained on.
   EvaluationInfo evaluate();
 
-  // Bytes that one step takes beyond what is in use now, extrapolated from two small batches; changes nothing.
+  // Bytes that one step takes beyond what is in use now, extrapolated from two small batches; changes
+  // nothing.
   int64_t estimate_step_memory();
 
   int64_t steps_done() const;
