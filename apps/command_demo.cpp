@@ -32,7 +32,7 @@ namespace fs = std::filesystem;
 struct Options {
   std::string out = "runs/demo";
   uint64_t seed = 1;
-  int64_t steps = 500, people = 400, photos = 10, unseen = 240;
+  int64_t steps = 800, people = 800, photos = 8, unseen = 240;
   std::string same;
 };
 
@@ -45,7 +45,7 @@ TrainOptions recipe(const Options& options) {
   train.seed = options.seed;
   train.optimizer = "adamw";
   train.lr = 2e-3;
-  train.weight_decay = 5e-4;
+  train.weight_decay = 0.05;
   train.warmup_steps = std::min<int64_t>(30, options.steps / 5);
   train.triplet = {.mining = Mining::BatchAll, .margin = 0.2};
   train.preprocess = {.size = 64, .channels = 3};

@@ -46,6 +46,7 @@ People open(const TrainFlags& flags, std::vector<std::string>& notes) {
   people.all = open_people(flags.people, notes);
   if (!flags.val_data.empty()) {
     people.other = std::make_unique<FolderDataset>(flags.val_data);
+    check_disjoint(*people.all, *people.other);  // names and the bytes of the photos
   } else if (flags.val_split > 0) {
     const IdentitySplit split = split_identities(people.all->identities(), flags.val_split, flags.train.seed);
     people.train = std::make_unique<SubsetDataset>(*people.all, split.train);

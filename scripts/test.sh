@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds everything, runs every test that this machine can run, and names each skip.
-#   ./scripts/test.sh [--long] [options of ctest]     --long adds the tests that take more than half a minute each
+#   ./scripts/test.sh [options of ctest]
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
-if [ "${1:-}" = --long ]; then export TERN_TEST_LONG=1; shift; fi
 
 install_packages "${build_packages[@]}" libgtest-dev clang-format-14 binutils git
 configure release -DTERN_TESTS=ON
