@@ -1,6 +1,6 @@
 #pragma once
 // The mining rules of ops/batch_triplet_loss.h, written once over a Row: one anchor's exact squared
-// distances. The naive row (cpu/reference/) has them all; the fast one (cpu/triplet_row.h) computes only
+// distances. The naive row (cpu/reference/) has them all; the fast one (cpu/triplet_batch.h) computes only
 // those that can decide.
 //
 //   struct Row {

@@ -3,8 +3,7 @@
 //
 //   10<TAB>300                      folds and pairs of each kind per fold; or one number: one fold
 //   Abel_Pacheco<TAB>1<TAB>4        photos 1 and 4 of one person, 300 times
-//   Abdel_Madi<TAB>1<TAB>Pete_G<TAB>2   photo 1 of one person and photo 2 of another, 300 times; then the
-//   next fold
+//   Abdel_Madi<TAB>1<TAB>Pete_G<TAB>2   photo 1 of one person, photo 2 of another, 300 times; then fold 2
 //
 // Line ends may be CRLF; blank lines at the end are allowed. Where a line has no tab, blanks separate.
 // Source: http://vis-www.cs.umass.edu/lfw/README.txt

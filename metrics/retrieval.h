@@ -2,12 +2,10 @@
 // Identification: who is this? Every photo asks, the nearest photos answer.
 //
 //     Recall@k: share of the photos with a photo of their person among the k nearest of all other photos.
-//     MAP@R: for a photo with R other photos of its person, 1/R sum_{i <= R} [i-th nearest is right] (right
-//     up to i) / i;
-//            the mean over the photos.
-//     rank-1: each person's first photo is the only gallery photo; share of the other photos whose nearest
-//     gallery
-//             photo is their person's.
+//     MAP@R: for a photo with R other photos of its person,
+//            1/R sum_{i <= R} [i-th nearest is right] (right up to i) / i; the mean over the photos.
+//     rank-1: each person's first photo is the only gallery photo; share of the other photos whose
+//             nearest gallery photo is their person's.
 // Photos without another photo of their person ask nothing, but answer. Equal distances: the lower index is
 // nearer. Source: Musgrave, Belongie, Lim, "A metric learning reality check", ECCV 2020 (MAP@R).
 

@@ -2,9 +2,9 @@
 // Quality over all thresholds at once.
 //
 //     ROC: the points (FAR(t), TAR(t)) as t grows from below the smallest to the largest distance.
-//     AUC: the area under it = P(d_same < d_different) + P(d_same = d_different) / 2, the Mann-Whitney
-//     statistic. EER: the error where FAR = 1 - TAR, on the straight line between the two neighbouring
-//     points. TAR@FAR: TAR at the largest threshold whose FAR does not exceed the given one.
+//     AUC: the area under it = P(d_same < d_different) + P(d_same = d_different) / 2 (Mann-Whitney).
+//     EER: the error where FAR = 1 - TAR, on the straight line between the two neighbouring points.
+//     TAR@FAR: TAR at the largest threshold whose FAR does not exceed the given one.
 // Source: Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 27 (2006).
 
 #include <cstdint>

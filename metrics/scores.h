@@ -5,8 +5,8 @@
 // distances every threshold decides alike, so that the midpoints of the sorted distances, one value below all
 // of them and the largest are all thresholds there are: no grid. For n_s same and n_d different pairs
 //     TAR = accepted same / n_s        FAR = accepted different / n_d
-//     accuracy = (accepted same + rejected different) / (n_s + n_d)      balanced accuracy = (TAR + 1 - FAR)
-//     / 2.
+//     accuracy = (accepted same + rejected different) / (n_s + n_d)
+//     balanced accuracy = (TAR + 1 - FAR) / 2.
 // Ties between thresholds go to the lowest: the one that accepts least.
 
 #include <cstdint>

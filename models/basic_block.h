@@ -1,8 +1,8 @@
 #pragma once
 // The residual block of ResNet-18: two 3x3 convolutions with batch normalisation, and a path around them.
 //
-//   y = relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x))     x[N,H,W,in] ->
-//   y[N,ceil(H/stride),ceil(W/stride),out]
+//   y = relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x))
+//   x[N,H,W,in] -> y[N,ceil(H/stride),ceil(W/stride),out]
 //
 // The shortcut is x itself, or a strided 1x1 convolution with batch normalisation where the shape changes.
 // Addition and ReLU happen inside bn2. Source: He, Zhang, Ren, Sun, "Deep residual learning for image

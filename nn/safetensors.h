@@ -2,8 +2,8 @@
 // Tensors in a file: the safetensors format, so that Python loads what tern trained and the other way round.
 //
 //   u64 little-endian N | N bytes of JSON, padded with spaces | the tensors' bytes, C order, little-endian
-//   {"__metadata__": {text: text}, "conv1.weight": {"dtype": "F32", "shape": [8,3,3,3], "data_offsets": [0,
-//   864]}, ...}
+//   {"__metadata__": {text: text},
+//    "conv1.weight": {"dtype": "F32", "shape": [8,3,3,3], "data_offsets": [0, 864]}, ...}
 //
 // A file is hostile until proven otherwise. The header is checked whole before anything is allocated for a
 // tensor: lengths against the file, strict JSON (no duplicate names, no fraction or negative number read as a

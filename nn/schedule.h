@@ -2,14 +2,16 @@
 // Learning rates as pure functions of the step (0 = the first update): a resumed run needs only its step
 // number.
 //
-//   const nn::Schedule schedule{.kind = nn::ScheduleKind::Cosine, .lr = 0.1, .total_steps = 1000,
-//   .warmup_steps = 50}; optimizer.set_lr(schedule.at(step));
+//   const nn::Schedule schedule{
+//       .kind = nn::ScheduleKind::Cosine, .lr = 0.1, .total_steps = 1000, .warmup_steps = 50};
+//   optimizer.set_lr(schedule.at(step));
 //
 // With w = warmup_steps, T = total_steps - w and t = step - w:
-//     step < w     lr (step + 1) / w                                  linear warm-up: the first step is not
-//     lost Constant     lr Step         lr factor^floor(t / every)                         PyTorch's StepLR
-//     Cosine       final_lr + (lr - final_lr) (1 + cos(pi t / T)) / 2 PyTorch's CosineAnnealingLR; final_lr
-//     from T on
+//     step < w     lr (step + 1) / w                         linear warm-up: the first step is not lost
+//     Constant     lr
+//     Step         lr factor^floor(t / every)                PyTorch's StepLR
+//     Cosine       final_lr + (lr - final_lr) (1 + cos(pi t / T)) / 2, final_lr from T on
+//                                                            PyTorch's CosineAnnealingLR
 // Source: Loshchilov, Hutter, "SGDR", ICLR 2017; warm-up: Goyal et al., 2017.
 
 #include <cstdint>

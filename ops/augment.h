@@ -4,18 +4,19 @@
 //
 //   For output pixel (oy, ox) of a photo with row r, in 16.16 fixed point:
 //     sx = r.m00 ox + r.m01 oy + r.tx,   sy = r.m10 ox + r.m11 oy + r.ty      (the source position)
-//     v[c] = bilinear(photo, sy, sx, c)             clamped to the photo: its edge repeats; 8-bit fractions
-//     of a pixel v[c] = luma(v) + saturation (v[c] - luma(v))  RGB only, luma = (77 R + 150 G + 29 B) / 256
+//     v[c] = bilinear(photo, sy, sx, c)             its edge repeats; 8-bit fractions of a pixel
+//     v[c] = luma(v) + saturation (v[c] - luma(v))  RGB only, luma = (77 R + 150 G + 29 B) / 256
 //     v[c] = clamp(gain v[c] + bias, 0, 255)
 //     v[c] = colour[c]                              inside the erased rectangle
 //     y[oy,ox,c] = (v[c] / 255 - mean[c]) / std[c]  in f32
 //   Everything before the last line is integer arithmetic (ops/augment_formula.h), and the last line is a
 //   division, a subtraction and a division, each correctly rounded: every instruction set and device gives
-//   the same bits. An identity row gives exactly (float(x) / 255 - mean) / std. shape    photos[N,Hp,Wp,C]
-//   u8, table[N,16] i32 -> y[N,size,size,C] f32;  C is 1 or 3 gradient none: photos are not differentiable
-//   cost     about 20 integer operations per element where the photo is turned or scaled, 6 where it is only
-//   moved;
-//            reads the photos and writes y once
+//   the same bits. An identity row gives exactly (float(x) / 255 - mean) / std.
+//
+//   shape    photos[N,Hp,Wp,C] u8, table[N,16] i32 -> y[N,size,size,C] f32;  C is 1 or 3
+//   gradient none: photos are not differentiable
+//   cost     about 20 integer operations per element where the photo is turned or scaled, 6 where it is
+//            only moved; reads the photos and writes y once
 //   errors   ShapeError, DTypeError; UsageError for a table value outside the ranges below
 //   source   fixed-point affine sampling as in Wolberg, "Digital Image Warping", IEEE Press 1990, chapter 7
 

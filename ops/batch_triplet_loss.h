@@ -6,25 +6,23 @@
 //   P(a) = { p != a : y_p = y_a }       N(a) = { n : y_n != y_a }.
 // The rule chooses the terms (a, p, n), p in P(a), n in N(a):
 //   BatchAll            every (a, p, n)
-//   BatchHard           one per anchor:   p = argmax P d_ap,   n = argmin N d_an [Hermans] SemiHard one per
-//   (a, p):   n = argmin { d_an : d_an > d_ap },  only if  d_an < d_ap + m    [FaceNet] SemiHardOrHardest one
-//   per (a, p):   n = argmin { d_an : d_an > d_ap },  if none  n = argmax N d_an  [TF Addons] RandomViolator
-//   one per (a, p), a < p:  n uniform over { n : d_an < d_ap + m }                    [facenet] EasyPositive
-//   one per anchor:   p = argmin P d_ap,   n = argmin { d_an : d_an > d_ap }          [Xuan] DistanceWeighted
-//   one per (a, p):   n drawn with weight w(|u_a - u_n|), needs .normalize            [Wu]
+//   BatchHard          [Hermans]    one per anchor:  p = argmax P d_ap,  n = argmin N d_an
+//   SemiHard           [FaceNet]    one per (a, p):  n = argmin { d_an : d_an > d_ap }, if d_an < d_ap + m
+//   SemiHardOrHardest  [TF Addons]  one per (a, p):  n = argmin { d_an : d_an > d_ap }, if none argmax N d_an
+//   RandomViolator     [facenet]    one per (a, p), a < p:  n uniform over { n : d_an < d_ap + m }
+//   EasyPositive       [Xuan]       one per anchor:  p = argmin P d_ap,  n = argmin { d_an : d_an > d_ap }
+//   DistanceWeighted   [Wu]         one per (a, p):  n drawn with weight w(|u_a - u_n|), needs .normalize
 //                       w(d) = r^(2-D) (1 - r^2/4)^((3-D)/2), r = max(d, 0.5), and 0 for d >= 1.4
 // All inequalities are strict, equals go to the lowest index, and what has no candidate gives no term.
 //
 //   loss of a term   l = max(0, x),  x = d_ap - d_an + m;     .soft_margin:  l = log(1 + exp(d_ap - d_an))
-//   gradient         with c_ij = sum of dl/dx over terms with (a,p) = (i,j), minus the same for (a,n) =
-//   (i,j), and
-//                    g(d) = 1/d, 0 at d = 0 (Euclidean); 2 (Squared); 1 (Cosine):   S = (c g) + (c g)^T
+//   gradient         c_ij = sum of dl/dx over terms with (a,p) = (i,j), minus the same for (a,n) = (i,j)
+//                    g(d) = 1/d, 0 at d = 0 (Euclidean); 2 (Squared); 1 (Cosine);   S = (c g) + (c g)^T
 //                    du_i = sum_j S_ij (u_i - u_j) = (rowsum(S)_i) u_i - (S u)_i
 //   hinge at x = 0   inactive, gradient 0
-//   reduction        Mean divides by the number of terms, MeanNonZero by those above 0, Sum by 1; None gives
-//   [N], the
-//                    sum per anchor. Default: MeanNonZero for BatchAll, else Mean. No terms: loss 0, gradient
-//                    0.
+//   reduction        Mean divides by the number of terms, MeanNonZero by those above 0, Sum by 1; None
+//                    gives [N], the sum per anchor. Default: MeanNonZero for BatchAll, else Mean.
+//                    No terms: loss 0, gradient 0.
 //   Cosine           d = 1 - u_i . u_j = |u_i - u_j|^2 / 2; always normalises.
 //
 // Gram proposes, direct differences decide: |u_i|^2 + |u_j|^2 - 2 u_i . u_j ranks the candidates; all within

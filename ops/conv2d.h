@@ -8,8 +8,9 @@
 //
 //   x[N,H,W,C] w[O,kH,kW,C/G] b[O] -> y[N,Ho,Wo,O],   Ho = floor((H + 2 P_h - d_h (kH - 1) - 1) / s_h) + 1
 //
-//   dx[n,h,v,c] = sum of dy[n,i,j,o] w[o,p,q,c]   over all (i,j,o,p,q) with i s_h + p d_h - P_h = h, likewise
-//   for v dw[o,p,q,c] = sum over n, i, j of dy[n,i,j,o] x[n, i s_h + p d_h - P_h, j s_w + q d_w - P_w, c]
+//   dx[n,h,v,c] = sum of dy[n,i,j,o] w[o,p,q,c]
+//                 over all (i,j,o,p,q) with i s_h + p d_h - P_h = h and j s_w + q d_w - P_w = v
+//   dw[o,p,q,c] = sum over n, i, j of dy[n,i,j,o] x[n, i s_h + p d_h - P_h, j s_w + q d_w - P_w, c]
 //   db[o]       = sum over n, i, j of dy[n,i,j,o]
 //
 // Cost: 2 N Ho Wo O kH kW C/G operations for each of y, dx, dw. f32 and f64. An empty batch gives an empty y,

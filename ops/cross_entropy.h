@@ -2,8 +2,10 @@
 // Cross-entropy between the softmax of logits and labels, with label smoothing.
 //
 //   t_c = (1 - e) [c = label] + e / C                          the smoothed target, e = label_smoothing
-//   loss_n = -sum_c t_c log p_c = log s - sum_c t_c (x_c - m)  p = softmax(x), m = max x, s = sum_c e^(x_c -
-//   m) dx_c = dloss_n (p_c - t_c) Mean: sum_n loss_n / N (0 if N = 0). Sum: the sum. None: [N].
+//   loss_n = -sum_c t_c log p_c = log s - sum_c t_c (x_c - m)  p = softmax(x), m = max x
+//                                                              s = sum_c e^(x_c - m)
+//   dx_c = dloss_n (p_c - t_c)
+//   Mean: sum_n loss_n / N (0 if N = 0). Sum: the sum. None: [N].
 //
 // logits[N,C] labels i64 [N] -> loss [] or [N]. f32, f64; the reduction adds in f64, in order. Softmax is
 // formed again on the way back: two numbers per row are kept beside the logits. Throws ShapeError for other

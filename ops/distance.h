@@ -3,14 +3,15 @@
 //
 //   pairwise_distance   a[N,D] b[N,D] -> d[N]        d_i = |a_i - b_i + eps|_p
 //     p = 2:      sqrt(sum_k z_k^2)      dd/dz_k = z_k / d
-//     p = inf:    max_k |z_k|            dd/dz_k = sign(z_k) at the coordinate that decides (the lowest of
-//     equals) else:       (sum_k |z_k|^p)^(1/p)  dd/dz_k = sign(z_k) (|z_k| / d)^(p-1) da = dd/dz, db =
-//     -dd/dz, both 0 where d = 0. eps (PyTorch's 1e-6) is added to every coordinate; default 0.
+//     p = inf:    max_k |z_k|            dd/dz_k = sign(z_k) where it decides (the lowest k of equals)
+//     else:       (sum_k |z_k|^p)^(1/p)  dd/dz_k = sign(z_k) (|z_k| / d)^(p-1)
+//     da = dd/dz, db = -dd/dz, both 0 where d = 0. eps (PyTorch's 1e-6) is added to every coordinate;
+//     default 0.
 //
 //   cdist               a[N,D] b[M,D] -> d[N,M]
-//     Euclidean          d_ij = |a_i - b_j|               da_i = sum_j g_ij (a_i - b_j) / d_ij,  0 where d_ij
-//     = 0 SquaredEuclidean   d_ij = |a_i - b_j|^2             da_i = sum_j 2 g_ij (a_i - b_j) Cosine d_ij = 1
-//     - u_i . v_j             u = l2_normalize(a), v = l2_normalize(b); gradient through u, v
+//     Euclidean          d_ij = |a_i - b_j|        da_i = sum_j g_ij (a_i - b_j) / d_ij, 0 where d_ij = 0
+//     SquaredEuclidean   d_ij = |a_i - b_j|^2      da_i = sum_j 2 g_ij (a_i - b_j)
+//     Cosine             d_ij = 1 - u_i . v_j      u, v = l2_normalize(a), (b); gradient through u, v
 //
 // cdist takes |a|^2 + |b|^2 - 2 a . b from a matrix product and computes pairs with d^2 < 1e-3 (|a|^2 +
 // |b|^2), which cancellation would spoil, directly in f64: coincident points are at exactly 0 (PyTorch's

@@ -2,11 +2,9 @@
 // L2 normalisation: every row is scaled to length 1, so that distances between embeddings are angles in
 // disguise.
 //
-//   n_i = max(|x_i|, eps)        y_i = x_i / n_i              x[..., D] -> y[..., D], rows along the last
-//   axis
+//   n_i = max(|x_i|, eps)     y_i = x_i / n_i      x[..., D] -> y[..., D], rows along the last axis
 //
-//   dx_i = (dy_i - y_i (y_i . dy_i)) / |x_i|                  the part of dy tangent to the sphere, over the
-//   radius
+//   dx_i = (dy_i - y_i (y_i . dy_i)) / |x_i|       the part of dy tangent to the sphere, over the radius
 //
 // A row with |x_i| <= eps has no direction: its y is x_i / eps (0 for the zero vector) and its gradient is
 // exactly 0, so a dead row neither explodes nor moves. Lengths are summed in f64 in one fixed order by code

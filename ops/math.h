@@ -4,8 +4,7 @@
 //
 // Each function reduces its argument to a short interval, evaluates a polynomial there and undoes the
 // reduction; special cases are select()ed at the end. Largest error against libm in double, over the whole
-// f32 range, is at most 4 ULP (tests/ops/math_test.cpp measures it per instruction set). NaN in gives NaN
-// out.
+// f32 range, is at most 4 ULP (tests/ops/pointwise_test.cpp measures it per instruction set). NaN passes.
 //
 // The value type V provides + - * /, comparisons, and by argument-dependent lookup select, multiply_add,
 // bits_of, from_bits, from_int, sqrt, in_double: below for scalars, in cpu/vec.h for vectors. Polynomials:

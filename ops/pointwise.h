@@ -10,10 +10,11 @@
 //   log x            dy / x                                    gelu x Phi(x)      dy (Phi(x) + x Phi'(x))
 //   log1p ln(1 + x)  dy / (1 + x)                              erf                dy 2 e^(-x^2) / sqrt pi
 //   sqrt x           dy / (2 y)                                silu x sigmoid(x)  dy s (1 + x (1 - s))
-//   square x^2       2 dy x                                    softplus ln(1+e^x) dy sigmoid(x); x above 20
-//   is x abs |x|          dy sign(x)                                relu max(x, 0)     dy where x > 0
-//   leaky_relu       dy where x > 0, else slope dy             prelu              likewise, dw = sum dy x
-//   where x <= 0
+//   square x^2       2 dy x                                    softplus ln(1+e^x) dy sigmoid(x)
+//   abs |x|          dy sign(x)                                relu max(x, 0)     dy where x > 0
+//   leaky_relu       dy where x > 0, else slope dy             prelu              likewise, and for the slope
+//                                                                                 dw = sum dy x where x <= 0
+//   softplus is x itself above 20.
 //
 // x[..] -> y[..]; two operands broadcast as in NumPy and must have one dtype. f32 and f64; other element
 // types throw DTypeError, shapes that do not meet ShapeError. One pass over the data; what a gradient needs

@@ -4,10 +4,9 @@
 // x[N,H,W,C] -> y[N,Ho,Wo,C], Ho = (H + 2 padding - kernel) / stride + 1 (rounded down), Wo likewise. With
 // W(o) the input pixels of window o that lie inside the image:
 //     max_pool2d           y[o] = max over W(o) of x           (the border counts as -inf; a NaN wins)
-//                          dx[i] = sum of dy[o] over the windows o whose maximum is i (the first in row
-//                          order)
-//     avg_pool2d           y[o] = sum over W(o) of x / D(o)    dx[i] = sum of dy[o] / D(o) over the windows o
-//     holding i
+//                          dx[i] = sum of dy[o] over the windows o whose maximum is i (the first of equals)
+//     avg_pool2d           y[o] = sum over W(o) of x / D(o)
+//                          dx[i] = sum of dy[o] / D(o) over the windows o that hold i
 //                          D = kernel^2, or the size of W(o) with count_include_pad = false
 //     global_avg_pool2d    x[N,H,W,C] -> y[N,C], y = mean over H and W     dx = dy / (H W)
 // max_pool2d keeps one byte per output, the position of the maximum in its window (hence kernel <= 16).

@@ -4,11 +4,11 @@
 //   d(x,y) = |x - y + eps|_p          D = d, or d^2 with .squared
 //   D_ap = D(a,p)   D_an = D(a,n)     with .swap:  D_an = min(D(a,n), D(p,n)), the harder of the two views
 //   l = max(0, D_ap - D_an + margin)              dl/dgap = 1 where D_ap - D_an + margin > 0
-//   l = log(1 + exp(D_ap - D_an)), .soft_margin   dl/dgap = 1 / (1 + exp(D_an - D_ap)); the margin plays no
-//   part
+//   l = log(1 + exp(D_ap - D_an)), .soft_margin   dl/dgap = 1 / (1 + exp(D_an - D_ap)); no margin here
 //
-//   da = l' (D_ap' - D_an')   dp = -l' D_ap'   dn = l' D_an'      D' = dD/dx of ops/distance.h, times 2 d
-//   with .squared With .swap and D(p,n) smaller: da = l' D_ap', dp = -l' (D_ap' + D_pn'), dn = l' D_pn'.
+//   da = l' (D_ap' - D_an')   dp = -l' D_ap'   dn = l' D_an'
+//   With .swap and D(p,n) smaller: da = l' D_ap', dp = -l' (D_ap' + D_pn'), dn = l' D_pn'.
+//   D' = dD/dx of ops/distance.h, times 2 d with .squared.
 //
 // eps = Exact: eps is 0 and the gradient of coincident points is 0. eps = Torch: 1e-6 is added to every
 // coordinate of the difference as PyTorch does; then d(x,x) = 1e-6 D^(1/p) and its gradient is 1/sqrt(D)

@@ -2,9 +2,10 @@
 // The folder of one training run, readable by people and programs:
 //
 //   config.toml     the options in effect
-//   manifest.json   where and on what it ran: version, compiler, processor, seed, data fingerprint, start,
-//   end, status metrics.jsonl   one object a line: {"type":"step",...}, {"type":"evaluation",...} log.txt
-//   what a person would have read on the console checkpoints/    train/checkpoint.h
+//   manifest.json   where and on what it ran: version, compiler, processor, seed, data, start, end, status
+//   metrics.jsonl   one object a line: {"type":"step",...}, {"type":"evaluation",...}
+//   log.txt         start, end and warnings, with their times
+//   checkpoints/    train/checkpoint.h
 //
 // Times and machine names stand in manifest and log only. A resumed run cuts metrics.jsonl back to the step
 // it resumes from (a line that a kill left half written goes as well), so that no step is there twice.
