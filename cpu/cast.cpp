@@ -32,20 +32,13 @@ template <class Body>
 void with_pointer(const Tensor& x, Body&& body) {
   void* data = x.raw_data();
   switch (x.dtype()) {
-    case DType::F32:
-      return body(static_cast<float*>(data));
-    case DType::F64:
-      return body(static_cast<double*>(data));
-    case DType::BF16:
-      return body(static_cast<bfloat16*>(data));
-    case DType::I64:
-      return body(static_cast<int64_t*>(data));
-    case DType::I32:
-      return body(static_cast<int32_t*>(data));
-    case DType::U8:
-      return body(static_cast<uint8_t*>(data));
-    case DType::Bool:
-      return body(static_cast<bool*>(data));
+    case DType::F32: return body(static_cast<float*>(data));
+    case DType::F64: return body(static_cast<double*>(data));
+    case DType::BF16: return body(static_cast<bfloat16*>(data));
+    case DType::I64: return body(static_cast<int64_t*>(data));
+    case DType::I32: return body(static_cast<int32_t*>(data));
+    case DType::U8: return body(static_cast<uint8_t*>(data));
+    case DType::Bool: return body(static_cast<bool*>(data));
   }
 }
 

@@ -94,10 +94,8 @@ void scatter_add_rows(const Tensor& dy, const Tensor& index, const Tensor& dx) {
     for (int64_t i = 0; i < rows; ++i)
       for (int64_t k = 0; k < width; ++k) to[at[i] * width + k] += from[i * width + k];
   };
-  if (dy.dtype() == DType::F64)
-    run(dy.data<double>(), dx.mutable_data<double>());
-  else
-    run(dy.data<float>(), dx.mutable_data<float>());
+  if (dy.dtype() == DType::F64) run(dy.data<double>(), dx.mutable_data<double>());
+  else run(dy.data<float>(), dx.mutable_data<float>());
 }
 
 }  // namespace tern::cpu

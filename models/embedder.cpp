@@ -34,9 +34,9 @@ Embedder::Embedder(LoadedModel model) : model_(std::make_shared<LoadedModel>(std
 const ModelCard& Embedder::card() const { return model_->card; }
 
 const DecisionRule& Embedder::rule() const {
-  check<IncompatibleError>(
-      model_->card.rule.has_value(),
-      "the model has no threshold: it was trained without being evaluated; hint: train with people held out (--val-split), or give --threshold");
+  check<IncompatibleError>(model_->card.rule.has_value(),
+                           "the model has no threshold: it was trained without being evaluated; hint: train "
+                           "with people held out (--val-split), or give --threshold");
   return *model_->card.rule;
 }
 

@@ -15,14 +15,10 @@ enum class Reduction : uint8_t {
 
 constexpr std::string_view to_string(Reduction reduction) {
   switch (reduction) {
-    case Reduction::Mean:
-      return "mean";
-    case Reduction::MeanNonZero:
-      return "mean_nonzero";
-    case Reduction::Sum:
-      return "sum";
-    case Reduction::None:
-      return "none";
+    case Reduction::Mean: return "mean";
+    case Reduction::MeanNonZero: return "mean_nonzero";
+    case Reduction::Sum: return "sum";
+    case Reduction::None: return "none";
   }
   return "?";
 }

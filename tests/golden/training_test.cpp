@@ -88,7 +88,8 @@ TEST(Golden, TenTrainingStepsOfASmallSiameseNet) {
   for (const double want : expected) {
     optimizer.zero_grad();
     const auto e = siamese(image("a"), image("p"), image("n"));
-    const Tensor loss = triplet_margin_loss(e[0], e[1], e[2], {.margin = c["margin"], .eps = TripletEps::Torch});
+    const Tensor loss =
+        triplet_margin_loss(e[0], e[1], e[2], {.margin = c["margin"], .eps = TripletEps::Torch});
     loss.backward();
     optimizer.step();
     EXPECT_NEAR(loss.item(), want, 1e-5);
