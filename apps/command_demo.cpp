@@ -32,7 +32,7 @@ namespace fs = std::filesystem;
 struct Options {
   std::string out = "runs/demo";
   uint64_t seed = 1;
-  int64_t steps = 800, people = 800, photos = 8, unseen = 240;
+  int64_t steps = 700, people = 800, photos = 8, unseen = 240;
   std::string same;
 };
 
