@@ -21,7 +21,7 @@ struct DecisionRule {
   int64_t different_pairs = 0;
   double intercept = 0;  // P(same | d) = 1 / (1 + exp(-(intercept + slope d)))
   double slope = 0;
-  std::string source;  // "validation people", "training people", or the data set of a calibration
+  std::string source;  // "validation people", "training people, changed photos", or a calibration's
 
   double probability_same(double distance) const;
   friend bool operator==(const DecisionRule&, const DecisionRule&) = default;

@@ -48,15 +48,17 @@ std::vector<int64_t> choose(const Dataset& dataset, int64_t max_photos, uint64_t
 }  // namespace
 
 EvaluationSet::EvaluationSet(const Dataset& dataset, const Preprocess& preprocess, int64_t max_photos,
-                             uint64_t seed)
-    : preprocess_(preprocess) {
-  const std::vector<int64_t> chosen = choose(dataset, max_photos, seed);
+                             const EvaluationView& view)
+    : preprocess_(preprocess),
+      view_(view),
+      margin_(view.augment ? augment_margin(*view.augment, preprocess.size) : 0) {
+  const std::vector<int64_t> chosen = choose(dataset, max_photos, view.seed);
   images_.resize(chosen.size());
   parallel_for(static_cast<int64_t>(chosen.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t photo = chosen[static_cast<size_t>(i)];
       images_[static_cast<size_t>(i)] =
-          prepare(dataset.load_reduced(photo, decode_side(preprocess_)), preprocess_);
+          prepare(dataset.load_reduced(photo, decode_side(preprocess_)), preprocess_, margin_);
     }
   });
   int64_t last = -1;
@@ -67,14 +69,32 @@ EvaluationSet::EvaluationSet(const Dataset& dataset, const Preprocess& preproces
   for (const int64_t id : seen) people_ += id != std::exchange(last, id) ? 1 : 0;
 }
 
+// Photos [begin, begin + count) as the network's input.
+Tensor EvaluationSet::input(int64_t begin, int64_t count) const {
+  const std::span<const Image> images(images_.data() + begin, static_cast<size_t>(count));
+  if (!view_.augment) return normalize(images, preprocess_);
+  constexpr int64_t kDrawing = int64_t{1} << 40;  // a step that no training reaches
+  const int side = preprocess_.size + 2 * margin_;
+  const Tensor photos = Tensor::empty({count, side, side, preprocess_.channels}, {.dtype = DType::U8});
+  auto* pixels = photos.mutable_data<uint8_t>();
+  std::vector<AugmentRow> rows;
+  for (int64_t i = 0; i < count; ++i) {
+    const auto& image = images[static_cast<size_t>(i)];
+    std::memcpy(pixels + i * static_cast<int64_t>(image.pixels.size()), image.pixels.data(),
+                image.pixels.size());
+    rows.push_back(draw_augment_row(*view_.augment, view_.seed, kDrawing, begin + i, side, preprocess_.size));
+  }
+  return augment(photos, augment_table(rows),
+                 {.size = preprocess_.size, .mean = preprocess_.mean, .std = preprocess_.std});
+}
+
 Tensor EvaluationSet::embed(nn::Module& model, bool normalize_rows, int64_t batch) const {
   const NoGradGuard no_grad;
   const EvalMode mode(model);
   Tensor all;
   for (int64_t begin = 0; begin < photos(); begin += batch) {
     const int64_t count = std::min(batch, photos() - begin);
-    const std::span<const Image> images(images_.data() + begin, static_cast<size_t>(count));
-    Tensor e = model(normalize(images, preprocess_));
+    Tensor e = model(input(begin, count));
     check<ShapeError>(e.rank() == 2 && e.size(0) == count, "evaluation: the model gives ", e.shape(), " for ",
                       count, " photos, embeddings are [N,D]");
     if (normalize_rows) e = l2_normalize(e);

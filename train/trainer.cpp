@@ -53,7 +53,7 @@ DecisionRule rule_of(const EvaluationInfo& info) {
           .different_pairs = c.different,
           .intercept = c.logistic.intercept,
           .slope = c.logistic.slope,
-          .source = info.held_out ? "validation people" : "training people"};
+          .source = info.held_out ? "validation people" : "training people, changed photos"};
 }
 
 }  // namespace
@@ -270,8 +270,9 @@ StepInfo Trainer::Impl::step() {
 EvaluationInfo Trainer::Impl::evaluate() {
   if (latest) return *latest;
   if (!evaluation_set) {
-    evaluation_set.emplace(held_out ? *held_out : train, options.preprocess, options.eval_photos,
-                           options.seed);
+    EvaluationView view{.seed = options.seed};
+    if (!held_out) view.augment = options.augment;
+    evaluation_set.emplace(held_out ? *held_out : train, options.preprocess, options.eval_photos, view);
   }
   EvaluationInfo info;
   info.step = done;

@@ -399,14 +399,14 @@ TEST_F(LongTrainer, CheckpointsAreModelsThatDecide) {
   EXPECT_EQ(card.preprocess.size, 32);
   EXPECT_EQ(result.best_metric, result.evaluation->evaluation.auc);
   // The embeddings the threshold was measured on are those of the model in use.
-  const EvaluationSet set(unseen_, options.preprocess, 1000, 1);
+  const EvaluationSet set(unseen_, options.preprocess, 1000, {.seed = 1});
   const Tensor e = set.embed(*net, true);
   const VerifyResult verdict = face.verify(unseen_.load(0), unseen_.load(7));
   EXPECT_NEAR(verdict.distance, embedding_distance(e, 0, 7), 1e-5);
 
   options.run_directory = folder_ + "/alone";
   const TrainResult alone = Trainer(*net, people_, nullptr, options).run();
-  EXPECT_EQ(read_card(alone.last_checkpoint).rule->source, "training people");
+  EXPECT_EQ(read_card(alone.last_checkpoint).rule->source, "training people, changed photos");
   EXPECT_FALSE(alone.best_metric);
   EXPECT_EQ(alone.best_checkpoint, alone.last_checkpoint);
 }
