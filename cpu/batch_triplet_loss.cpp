@@ -195,21 +195,16 @@ BatchTripletTerms batch_triplet_forward(const BatchTripletGeometry& g, const Ten
                                              : mine_fast(g, u.data<float>(), y));
   }
   out.stats.valid = count_triplets(y, g.n);
-  if (wide)
-    measure_spread(u.data<double>(), g.n, g.d, out.stats);
-  else
-    measure_spread(u.data<float>(), g.n, g.d, out.stats);
+  if (wide) measure_spread(u.data<double>(), g.n, g.d, out.stats);
+  else measure_spread(u.data<float>(), g.n, g.d, out.stats);
   return out;
 }
 
 void batch_triplet_backward(const BatchTripletGeometry& g, const Tensor& u, const BatchTripletTerms& terms,
                             const Tensor& scale, const Tensor& du) {
-  if (terms.coefficients.defined())
-    dense_gradient(g, u, terms, scale, du);
-  else if (terms.slopes.defined())
-    listed_gradient(g, u, terms, scale, du);
-  else
-    Tensor(du).fill(std::numeric_limits<double>::quiet_NaN());
+  if (terms.coefficients.defined()) dense_gradient(g, u, terms, scale, du);
+  else if (terms.slopes.defined()) listed_gradient(g, u, terms, scale, du);
+  else Tensor(du).fill(std::numeric_limits<double>::quiet_NaN());
 }
 
 }  // namespace tern::cpu

@@ -143,10 +143,8 @@ void dense_gradient(const BatchTripletGeometry& g, const Tensor& u, const BatchT
 void listed_gradient(const BatchTripletGeometry& g, const Tensor& u, const BatchTripletTerms& terms,
                      const Tensor& scale, const Tensor& du) {
   const Pulls pulls(terms, scale.data<double>(), g.n);
-  if (u.dtype() == DType::F64)
-    listed_gradient_of(g, u.data<double>(), pulls, du.mutable_data<double>());
-  else
-    listed_gradient_of(g, u.data<float>(), pulls, du.mutable_data<float>());
+  if (u.dtype() == DType::F64) listed_gradient_of(g, u.data<double>(), pulls, du.mutable_data<double>());
+  else listed_gradient_of(g, u.data<float>(), pulls, du.mutable_data<float>());
 }
 
 }  // namespace tern::cpu

@@ -89,8 +89,7 @@ int64_t mine_negative(const BatchTripletGeometry& g, int64_t anchor, int64_t p, 
       if (found.empty()) return -1;
       return found[uniform_below(mining_bits(g, anchor, p), static_cast<uint32_t>(found.size()))];
     }
-    default:
-      return -1;
+    default: return -1;
   }
 }
 

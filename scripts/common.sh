@@ -44,10 +44,9 @@ configure() {
   cmake --preset "$preset" "$@" >/dev/null
 }
 
-# build PRESET TARGET...: compiles what changed; prints only where something is compiled or fails.
+# build PRESET TARGET...: compiles what changed.
 build() {
   local preset=$1; shift
-  local todo; todo=$(ninja -C "build/$preset" -n "$@" 2>/dev/null | grep -c '^\[' || true)
-  [ "$todo" -gt 0 ] && say "building ($todo steps, $jobs at a time)"
+  say "building build/$preset: what has changed, $jobs files at a time"
   cmake --build --preset "$preset" --target "$@" -j "$jobs" -- --quiet
 }

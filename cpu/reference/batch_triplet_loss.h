@@ -19,10 +19,8 @@ class TripletRow {
   TripletRow(const T* u, const int64_t* labels, int64_t n, int64_t d, int64_t anchor) {
     for (int64_t j = 0; j < n; ++j) {
       squared_.push_back(squared_distance(u + anchor * d, u + j * d, d));
-      if (labels[j] != labels[anchor])
-        negatives_.push_back(j);
-      else if (j != anchor)
-        positives_.push_back(j);
+      if (labels[j] != labels[anchor]) negatives_.push_back(j);
+      else if (j != anchor) positives_.push_back(j);
     }
   }
 

@@ -97,7 +97,7 @@ TEST(Embedder, Errors) {
   ModelCard without = card();
   without.rule.reset();
   const Embedder unjudged({make_model(without.spec, 1), without});
-  test::expect_error<IncompatibleError>([&] { unjudged.verify(a, a); }, {"no threshold", "calibrate"});
+  test::expect_error<IncompatibleError>([&] { unjudged.verify(a, a); }, {"no threshold", "--threshold"});
   EXPECT_EQ(unjudged.embed({a}).shape(), (Shape{1, 16}));
   EXPECT_THROW(face.embed(std::span<const Photo>()), UsageError);
   EXPECT_THROW(Embedder::load("/nonexistent"), IoError);

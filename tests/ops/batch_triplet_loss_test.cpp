@@ -30,10 +30,8 @@ Tensor gradient(const Tensor& e, const Tensor& labels, const BatchTripletOptions
   Tensor x = e.clone();
   x.set_requires_grad();
   const Tensor loss = batch_triplet_loss(x, labels, options).loss;
-  if (dy.defined())
-    loss.backward(dy);
-  else
-    loss.backward();
+  if (dy.defined()) loss.backward(dy);
+  else loss.backward();
   return x.grad();
 }
 

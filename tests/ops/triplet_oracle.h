@@ -108,13 +108,11 @@ class TripletOracle {
     const auto near = [&](int64_t m) { return squared(a, m); };
     const auto farther = [&](int64_t m) { return squared(a, m) > squared(a, p); };
     switch (options_.mining) {
-      case Mining::BatchAll:
-        return true;
+      case Mining::BatchAll: return true;
       case Mining::BatchHard:
         return extreme_positive(a, p, -1) && first(
                                                  a, n, [](int64_t) { return true; }, near);
-      case Mining::EasyPositive:
-        return extreme_positive(a, p, 1) && first(a, n, farther, near);
+      case Mining::EasyPositive: return extreme_positive(a, p, 1) && first(a, n, farther, near);
       case Mining::SemiHard:
         return first(
             a, n, [&](int64_t m) { return farther(m) && distance(a, m) < distance(a, p) + options_.margin; },
@@ -127,8 +125,7 @@ class TripletOracle {
             a, n, [](int64_t) { return true; }, [&](int64_t m) { return -squared(a, m); });
       }
       case Mining::RandomViolator:
-      case Mining::DistanceWeighted:
-        return chosen_by_weight(a, p, n);
+      case Mining::DistanceWeighted: return chosen_by_weight(a, p, n);
     }
     return false;
   }
