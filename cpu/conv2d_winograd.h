@@ -10,8 +10,8 @@ namespace tern::cpu {
 bool winograd_enabled();
 void set_winograd_enabled(bool on);
 
-// A function of the geometry alone (and the switch), not of threads or timings. It needs enough tiles, so a photo alone
-// and in a large batch may take different ways and differ in the last bits.
+// A function of the geometry alone (and the switch), not of threads or timings. It needs enough tiles, so a
+// photo alone and in a large batch may take different ways and differ in the last bits.
 bool use_winograd(const Conv2dGeometry& g);
 
 void winograd_forward(const Conv2dGeometry& g, const float* x, const Tensor& w, const float* bias, float* y);
