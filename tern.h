@@ -22,6 +22,7 @@
 #include "tern/ops/batch_norm.h"
 #include "tern/ops/batch_triplet_loss.h"
 #include "tern/ops/compare.h"
+#include "tern/ops/contrastive_loss.h"
 #include "tern/ops/conv2d.h"
 #include "tern/ops/creation.h"
 #include "tern/ops/cross_entropy.h"

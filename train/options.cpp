@@ -95,6 +95,10 @@ void check_options(const TrainOptions& o) {
   if (!o.custom_loss) check_one_of("loss", o.loss, {"triplet", "contrastive"});
   check_range("margin", o.triplet.margin, 0, 1e6);
   check_range("contrastive margin", o.contrastive_margin, 0, 1e6);
+  check(o.custom_loss || o.loss != "contrastive" ||
+            (!o.triplet.soft_margin && o.triplet.distance == Distance::Euclidean),
+        "train: the contrastive loss has a margin and Euclidean distances; hint: --margin 1 --distance "
+        "euclidean, or --loss triplet");
   check_one_of("optimizer", o.optimizer, {"sgd", "adamw"});
   check_range("lr", o.lr, 0, 1e6);
   check_range("momentum", o.momentum, 0, 1);

@@ -20,7 +20,7 @@ namespace tern {
 
 struct LossResult {
   Tensor loss;         // one element
-  TripletStats stats;  // optional; pairwise_rms and spread feed the collapse alarm where valid > 0
+  TripletStats stats;  // optional; of pairs where those are its terms. Valid > 0: feeds the collapse alarm
 };
 // From the embeddings [N,D] of a batch and its labels i64 [N], at a step (0 = the first).
 using LossFunction = std::function<LossResult(const Tensor& embeddings, const Tensor& labels, int64_t step)>;

@@ -481,6 +481,26 @@ TEST_F(LongTrainer, ABatchBeyondTheMemoryIsRefusedBeforeItIsTouched) {
   EXPECT_EQ(memory_stats().in_use, before);
 }
 
+TEST_F(LongTrainer, TheContrastiveLossFallsAndTellsUnseenPeopleApart) {
+  auto net = test::tiny_net();
+  Recorder recorder;
+  TrainOptions options = test::tiny_options(60);
+  options.loss = "contrastive";
+  Trainer trainer(*net, people_, &unseen_, options, &recorder);
+  const double before = trainer.evaluate().evaluation.auc;
+  const TrainResult result = trainer.run();
+  const auto average = [&](size_t from) {
+    double sum = 0;
+    for (size_t i = from; i < from + 10; ++i) sum += recorder.losses[i];
+    return sum / 10;
+  };
+  EXPECT_LT(average(50), 0.8 * average(0));
+  EXPECT_GT(result.evaluation->evaluation.auc, before);
+  EXPECT_EQ(recorder.warnings, std::vector<std::string>{});
+  options.triplet.soft_margin = true;
+  EXPECT_THROW(Trainer(*net, people_, nullptr, options), UsageError);
+}
+
 TEST_F(LongTrainer, TakesAnyLoss) {
   auto net = test::tiny_net();
   TrainOptions options = test::tiny_options(3);
