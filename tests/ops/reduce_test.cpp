@@ -16,6 +16,7 @@ using test::expect_close;
 using test::expect_equal_bits;
 using test::expect_error;
 using test::gradcheck;
+using test::random_ints;
 using test::random_tensor;
 
 TEST(Reduce, AgreesWithNaiveLoopsOnOddShapes) {
@@ -74,18 +75,29 @@ TEST(Reduce, TopKIsSortedWithLowestIndexFirst) {
   EXPECT_EQ(top.indices.to_vector(), (std::vector<double>{0, 2, 3, 3, 0, 1}));
 }
 
-TEST(GradCheck, reduce) {
+TEST(GradCheck, sum) {
   const Tensor x = random_tensor({3, 4, 2}, DType::F64, 1);
   gradcheck([](const auto& in) { return sum(in[0]); }, {x});
   gradcheck([](const auto& in) { return mean(in[0]); }, {x});
   for (int axis = 0; axis < 3; ++axis) {
     gradcheck([&](const auto& in) { return sum(in[0], axis, true); }, {x});
     gradcheck([&](const auto& in) { return mean(in[0], axis); }, {x});
+  }
+}
+
+TEST(GradCheck, max) {
+  const Tensor x = random_tensor({3, 4, 2}, DType::F64, 1);
+  for (int axis = 0; axis < 3; ++axis) {
     gradcheck([&](const auto& in) { return max(in[0], axis); }, {x});
     gradcheck([&](const auto& in) { return min(in[0], axis); }, {x});
   }
   gradcheck([](const auto& in) { return topk(in[0], 1).values; }, {x});
-  gradcheck([](const auto& in) { return in[0].to(DType::F64); }, {x});
+}
+
+// Values and steps that f32 holds exactly, so that the differences are exact too.
+TEST(GradCheck, cast) {
+  const Tensor x = random_ints({3, 4}, DType::I64, 1, -8, 8).to(DType::F64);
+  gradcheck([](const auto& in) { return in[0].to(DType::F32).to(DType::F64); }, {x}, {.eps = 0x1p-10});
 }
 
 }  // namespace

@@ -76,19 +76,36 @@ TEST(ShapeOps, ErrorsNameOpAndValues) {
   expect_error<ShapeError>([&] { split(x, {1, 3}, 1); }, {"split", "4"});
 }
 
-TEST(GradCheck, shape_ops) {
-  const Tensor x = random_tensor({2, 3, 2, 2}, DType::F64, 1), y = random_tensor({2, 1, 2, 2}, DType::F64, 2);
-  gradcheck([](const auto& in) { return reshape(in[0], {4, 6}); }, {x});
-  gradcheck([](const auto& in) { return slice(in[0], 1, 2); }, {x});
-  gradcheck([](const auto& in) { return narrow(in[0], 1, 1, 2); }, {x});
-  gradcheck([](const auto& in) { return concat({in[0], in[1], in[0]}, 1); }, {x, y});
+Tensor wide_input() { return random_tensor({2, 3, 2, 2}, DType::F64, 1); }
+
+TEST(GradCheck, reshape) {
+  gradcheck([](const auto& in) { return reshape(in[0], {4, 6}); }, {wide_input()});
+  gradcheck([](const auto& in) { return slice(in[0], 1, 2); }, {wide_input()});
+  gradcheck([](const auto& in) { return flatten(in[0]); }, {wide_input()});
+}
+
+TEST(GradCheck, narrow) {
+  gradcheck([](const auto& in) { return narrow(in[0], 1, 1, 2); }, {wide_input()});
+}
+
+TEST(GradCheck, concat) {
+  const Tensor y = random_tensor({2, 1, 2, 2}, DType::F64, 2);
+  gradcheck([](const auto& in) { return concat({in[0], in[1], in[0]}, 1); }, {wide_input(), y});
   gradcheck([](const auto& in) { return stack({in[0], in[0]}, 2); }, {y});
-  gradcheck([](const auto& in) { return split(in[0], {1, 2}, 1)[1]; }, {x});
-  gradcheck([](const auto& in) { return permute(in[0], {3, 1, 0, 2}); }, {x});
-  gradcheck([](const auto& in) { return transpose(in[0]); }, {x});
-  gradcheck([](const auto& in) { return flatten(in[0]); }, {x});
+}
+
+TEST(GradCheck, split) {
+  gradcheck([](const auto& in) { return split(in[0], {1, 2}, 1)[1]; }, {wide_input()});
+}
+
+TEST(GradCheck, permute) {
+  gradcheck([](const auto& in) { return permute(in[0], {3, 1, 0, 2}); }, {wide_input()});
+  gradcheck([](const auto& in) { return transpose(in[0]); }, {wide_input()});
+}
+
+TEST(GradCheck, gather_rows) {
   const Tensor index = Tensor::from_data(std::span<const int64_t>(std::vector<int64_t>{1, 0, 1}), {3});
-  gradcheck([&](const auto& in) { return gather_rows(in[0], index); }, {x});
+  gradcheck([&](const auto& in) { return gather_rows(in[0], index); }, {wide_input()});
 }
 
 }  // namespace
