@@ -81,7 +81,8 @@ void add_optimisation_flags(CLI::App* app, TrainFlags& f) {
 
 void add_loss_flags(CLI::App* app, TrainFlags& f) {
   Cli::choice(app, "--loss", f.train.loss, {"triplet", "contrastive"}, "Loss");
-  app->add_option("--margin", f.margin, "Margin of the loss, or 'soft'")->capture_default_str();
+  app->add_option("--margin", f.margin,
+                  "Margin of the loss, or 'soft' (default: triplet 0.2, contrastive 1)");
   Cli::choice(app, "--mining", f.mining,
               {"batch-all", "batch-hard", "semi-hard", "semi-hard-or-hardest", "random-violator",
                "easy-positive", "distance-weighted"},
@@ -123,11 +124,11 @@ void finish(TrainFlags& f, int64_t photos, const GlobalOptions& global) {
   TrainOptions& t = f.train;
   if (f.margin == "soft") {
     t.triplet.soft_margin = true;
-  } else {
+  } else if (!f.margin.empty()) {
     char* end = nullptr;
     const double margin = std::strtod(f.margin.c_str(), &end);
-    check(!f.margin.empty() && !*end && std::isfinite(margin) && margin >= 0, "train: --margin '",
-          escaped(f.margin), "' is neither a number from 0 nor 'soft'");
+    check(!*end && std::isfinite(margin) && margin >= 0, "train: --margin '", escaped(f.margin),
+          "' is neither a number from 0 nor 'soft'");
     (t.loss == "contrastive" ? t.contrastive_margin : t.triplet.margin) = margin;
   }
   t.triplet.mining = mining_of(f.mining);

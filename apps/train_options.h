@@ -19,7 +19,7 @@ struct TrainFlags {
   TrainOptions train;
   int64_t epochs = 0;  // 0: --max-steps counts
   int64_t batch_size = 0;
-  std::string margin = "0.2", mining = "batch-hard", distance = "euclidean";
+  std::string margin, mining = "batch-hard", distance = "euclidean";
   bool no_normalize = false;
   std::string augment = "basic", precision = "f32";
   std::string out = "runs", name, init_from, on_collapse = "warn";
