@@ -29,6 +29,7 @@ PackedB::PackedB(int64_t k, int64_t n)
       data_(k * panels * width) {}
 
 void PackedB::pack(const float* b, int64_t ldb, bool transposed) {
+  if (n == 0 || blocks.k == 0) return;  // b may be null
   const GemmKernels& kernels = gemm_kernels();
   fill([&](int64_t k, int64_t depth, int64_t column, int64_t columns, float* panel) {
     if (transposed) kernels.pack_panel_transposed(b + column * ldb + k, ldb, depth, columns, panel);

@@ -104,6 +104,9 @@ BatchTripletResult batch_triplet_loss(const Tensor& e, const Tensor& labels, Bat
     node.geometry = geometry;
     node.u = u;
     node.terms = terms;
+    // With Reduction::None in f64 the sums are the output itself: keep them without its history, or the node
+    // would own itself.
+    node.terms.anchor_sums = terms.anchor_sums.detach();
     node.reduction = {reduction, factor};
   });
   return {loss, terms.stats};
