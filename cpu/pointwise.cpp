@@ -131,7 +131,7 @@ void for_each_rows(const BroadcastGeometry& g, const BinaryRows& base, const Ker
                    }
                    if (all.dy) part.dy += row * all.cols;
                    part.out += row * all.cols;
-                   kernel(part);
+                   run_rows(part, kernel);
                    row += part.rows;
                  }
                });
