@@ -12,11 +12,11 @@
 namespace tern {
 
 struct BroadcastGeometry {
-  Shape shape;   // of the result
-  int rank = 1;  // of the merged dimensions below, outermost first; at least 1
-  std::array<int64_t, Shape::kMaxRank> size{};
-  std::array<int64_t, Shape::kMaxRank> a_stride{};  // in elements; 0: repeated
-  std::array<int64_t, Shape::kMaxRank> b_stride{};
+  Shape shape;                                // of the result
+  int rank = 1;                               // of the merged dimensions below, outermost first; at least 1
+  std::array<int64_t, Shape::kMaxRank> size;  // the first rank entries are set
+  std::array<int64_t, Shape::kMaxRank> a_stride;  // in elements; 0: repeated
+  std::array<int64_t, Shape::kMaxRank> b_stride;
 };
 
 // Throws ShapeError, naming op, if the shapes do not meet.
