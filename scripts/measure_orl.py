@@ -13,8 +13,8 @@ import sys
 import time
 
 TERN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "build", "release", "tern")
-RECIPE = ("--channels 1 --image-size 64 --batch-p 16 --batch-k 4 --mining batch-all --max-steps 1000 --lr 1e-3 "
-          "--weight-decay 0.05 --val-split 0.2").split()
+RECIPE = ("--channels 1 --image-size 64 --batch-p 16 --batch-k 4 --mining batch-all --max-steps 800 --lr 1e-3 "
+          "--weight-decay 0.3 --val-split 0").split()
 
 
 def tern(*args):
