@@ -45,7 +45,8 @@ Kind kind_of(const std::string& path) {
 // What is in a folder, byte-wise sorted, hidden names left out. Links count as what they lead to.
 std::vector<Entry> list_folder(const std::string& path) {
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), ::closedir);
-  check<IoError>(folder != nullptr, escaped(path), ": cannot list: ", std::strerror(errno));
+  const int reason = errno;
+  check<IoError>(folder != nullptr, escaped(path), ": cannot list: ", std::strerror(reason));
   std::vector<Entry> entries;
   while (true) {
     errno = 0;
@@ -116,9 +117,9 @@ FolderDataset::FolderDataset(std::string root, FolderOptions options)
     : root_(std::move(root)), options_(std::move(options)) {
   while (root_.size() > 1 && root_.back() == '/') root_.pop_back();
   struct stat info;
-  check<DataError>(::stat(root_.c_str(), &info) == 0, escaped(root_), ": ", std::strerror(errno), "; ",
-                   kAccepted);
-  check<DataError>(S_ISDIR(info.st_mode), escaped(root_), ": not a folder; ", kAccepted);
+  const int error = ::stat(root_.c_str(), &info) == 0 ? 0 : errno;
+  check<DataError>(error == 0, escaped(root_), ": ", std::strerror(error), "; hint: ", kAccepted);
+  check<DataError>(S_ISDIR(info.st_mode), escaped(root_), ": not a folder; hint: ", kAccepted);
   int64_t folders = 0;
   for (const auto& [name, kind] : list_folder(root_)) {
     if (kind != Kind::Folder) {
@@ -133,7 +134,7 @@ FolderDataset::FolderDataset(std::string root, FolderOptions options)
     if (!std::binary_search(names_.begin(), names_.end(), name)) missing_.push_back(name);
   check<DataError>(identities() >= options_.min_identities, escaped(root_), ": ", identities(),
                    identities() == 1 ? " person with " : " people with ", size(), " photos in ", folders,
-                   " folders, at least ", options_.min_identities, " needed; ", kAccepted);
+                   " folders, at least ", options_.min_identities, " needed; hint: ", kAccepted);
 }
 
 void FolderDataset::scan_identity(const std::string& name) {

@@ -98,7 +98,8 @@ std::vector<uint8_t> read_photo_bytes(const std::string& path, int64_t max_bytes
   const File file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   check<IoError>(file.get() >= 0, escaped(path), ": cannot open: ", std::strerror(errno));
   struct stat info;
-  check<IoError>(::fstat(file.get(), &info) == 0, escaped(path), ": cannot stat: ", std::strerror(errno));
+  const int error = ::fstat(file.get(), &info) == 0 ? 0 : errno;
+  check<IoError>(error == 0, escaped(path), ": cannot stat: ", std::strerror(error));
   check<DataError>(S_ISREG(info.st_mode), escaped(path), ": not a regular file");
   check<DataError>(info.st_size <= max_bytes, escaped(path), ": ", int64_t{info.st_size}, " bytes, limit ",
                    max_bytes);

@@ -52,14 +52,14 @@ PKSampler::PKSampler(std::span<const int64_t> identity_of_photo, PKOptions optio
     : options_(options), photos_(group(identity_of_photo)) {
   if (options_.k == 0) options_.k = default_k(identity_of_photo);
   check(options_.p >= 2 && options_.k >= 2 && options_.p <= 1 << 16 && options_.k <= 1 << 16,
-        "sampler: P = ", options_.p, ", K = ", options_.k, "; both at least 2");
+        "sampler: P = ", options_.p, ", K = ", options_.k, "; each must be 2 to 65536");
   for (size_t i = 0; i < photos_.size(); ++i) {
     if (photos_[i].size() >= 2) several_.push_back(static_cast<int32_t>(i));
     if (photos_[i].size() == 1) single_.push_back(static_cast<int32_t>(i));
   }
   const size_t people = several_.size() + single_.size();
   check<DataError>(people >= static_cast<size_t>(options_.p), "sampler: a batch has ", options_.p,
-                   " people, the data set has ", people, "; hint: a smaller -P, or more people");
+                   " people, the data set has ", people, "; hint: a smaller --batch-p, or more people");
   check<DataError>(
       !several_.empty(), "sampler: none of the ", people,
       " people has two photos, so there is no positive pair; hint: at least two photos of a person");
