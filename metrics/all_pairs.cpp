@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <memory>
 
 #include "tern/core/error.h"
 #include "tern/core/parallel.h"
@@ -129,6 +130,24 @@ DistanceRow euclidean_distances(const Tensor& embeddings) {
     for (int64_t j = begin; j < end; ++j) {
       out[j - begin] = std::sqrt(squared_distance(data + row * dim, data + j * dim, dim));
     }
+  };
+}
+
+DistanceRow kept_distances(int64_t photos, const DistanceRow& distance) {
+  constexpr int64_t kMostPhotos = 8192;  // 256 MiB
+  if (photos > kMostPhotos) return distance;
+  const auto at = [photos](int64_t i, int64_t j) { return static_cast<size_t>(i * photos + j); };
+  auto kept = std::make_shared<std::vector<float>>(static_cast<size_t>(photos * photos));
+  float* matrix = kept->data();
+  parallel_for(photos, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) distance(i, i, photos, matrix + at(i, i));
+  });
+  parallel_for(photos, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      for (int64_t j = 0; j < i; ++j) matrix[at(i, j)] = matrix[at(j, i)];
+  });
+  return [kept, matrix, at](int64_t row, int64_t begin, int64_t end, float* out) {
+    std::copy(matrix + at(row, begin), matrix + at(row, end), out);
   };
 }
 

@@ -20,6 +20,10 @@ using DistanceRow = std::function<void(int64_t row, int64_t begin, int64_t end, 
 // exactly 0. Keeps the tensor. Throws ShapeError, DTypeError; NumericError if an element is not finite.
 DistanceRow euclidean_distances(const Tensor& embeddings);
 
+// The same distances computed once and kept, 4 bytes for each of the n^2; for distances that cost more than a
+// look-up and are asked for several times. Above 8192 photos nothing is kept. distance must be symmetric.
+DistanceRow kept_distances(int64_t photos, const DistanceRow& distance);
+
 // The n (n - 1) / 2 pairs of photos 0 .. n-1, identity[i] being the person of photo i. O(n^2) time, 4 bytes a
 // pair.
 SortedScores<float> all_pair_scores(std::span<const int64_t> identity, const DistanceRow& distance);

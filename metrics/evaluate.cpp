@@ -42,14 +42,14 @@ Evaluation evaluate(std::span<const int64_t> identity, const DistanceRow& distan
   result.different = static_cast<int64_t>(scores.different.size());
   result.auc = area_under_roc(scores);
   result.eer = equal_error_rate(scores).rate;
-  result.calibration = calibrate(scores);
+  if (options.complete) result.calibration = calibrate(scores);
   if (options.bootstrap_rounds > 0) {
     result.tar_at_far = people_intervals(identity, distance, scores, options.fars,
                                          {options.bootstrap_rounds, options.sampling.seed});
   } else {
     for (const double far : options.fars) result.tar_at_far.push_back(tar_at_far(scores, far));
   }
-  result.retrieval = retrieval(identity, distance, options.ks);
+  if (options.complete) result.retrieval = retrieval(identity, distance, options.ks);
   result.rank1 = rank1(identity, distance);
   verify_sampled(identity, distance, options.sampling, result);
   return result;
@@ -59,7 +59,9 @@ Evaluation evaluate(const Tensor& embeddings, std::span<const int64_t> identity,
                     const EvaluateOptions& options) {
   check<ShapeError>(embeddings.rank() == 2 && embeddings.size(0) == static_cast<int64_t>(identity.size()),
                     "evaluate: embeddings ", embeddings.shape(), " for ", identity.size(), " photos");
-  return evaluate(identity, euclidean_distances(embeddings), options);
+  const DistanceRow distance =
+      kept_distances(static_cast<int64_t>(identity.size()), euclidean_distances(embeddings));
+  return evaluate(identity, distance, options);
 }
 
 }  // namespace tern::metrics

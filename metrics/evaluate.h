@@ -28,6 +28,7 @@ struct EvaluateOptions {
   int bootstrap_rounds = 0;  // 0: no intervals
   PairSampling sampling;
   std::vector<int> ks = {1, 5};
+  bool complete = true;  // false: without calibration and retrieval
 };
 
 struct Evaluation {
