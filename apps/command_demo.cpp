@@ -17,6 +17,7 @@
 #include "tern/apps/files.h"
 #include "tern/core/error.h"
 #include "tern/core/fs.h"
+#include "tern/core/parallel.h"
 #include "tern/data/synthetic.h"
 #include "tern/metrics/baselines.h"
 #include "tern/models/embed.h"
@@ -97,9 +98,11 @@ class Recorder final : public Observer {
   DemoRecord& record_;
 };
 
-Judged judge(const std::string& name, const std::vector<int64_t>& identity,
-             const metrics::DistanceRow& distance, uint64_t seed) {
-  Judged judged{name, metrics::evaluate(identity, distance, {.sampling = {.seed = seed}, .ks = {1}}), {}};
+Judged judge(const std::string& name, const std::vector<int64_t>& identity, const metrics::DistanceRow& row,
+             uint64_t seed) {
+  const auto distance = metrics::kept_distances(static_cast<int64_t>(identity.size()), row);
+  Judged judged{
+      name, metrics::evaluate(identity, distance, {.sampling = {.seed = seed}, .complete = false}), {}};
   const metrics::SampledPairs pairs = metrics::sample_pairs(identity, {.seed = seed});
   for (const auto& pair : pairs.pairs) {
     float d = 0;
@@ -160,7 +163,13 @@ int run(const GlobalOptions& global, const Options& options) {
   const auto model = make_model(train.card.spec, options.seed);
   const std::vector<int64_t> identity = identity_of_photos(unseen);
   DemoRecord record;
-  const Tensor before = embed_dataset(*model, unseen, train.preprocess);
+  const auto photos = static_cast<int64_t>(identity.size());
+  std::vector<Image> drawn(identity.size());  // once for all four ways of judging
+  parallel_for(photos, 8, [&](int64_t begin_photo, int64_t end_photo) {
+    for (int64_t i = begin_photo; i < end_photo; ++i) drawn[static_cast<size_t>(i)] = unseen.load(i);
+  });
+  const auto load = [&](int64_t i) { return drawn[static_cast<size_t>(i)]; };
+  const Tensor before = embed_photos(*model, photos, load, train.preprocess);
 
   ConsoleObserver console(global, 25);
   Recorder recorder(console, record);
@@ -175,16 +184,15 @@ int run(const GlobalOptions& global, const Options& options) {
   check<NumericError>(result.status == RunStatus::Finished,
                       "demo: training ended early: ", to_string(result.status));
 
-  const Tensor after = embed_dataset(*model, unseen, train.preprocess);
-  const auto load = [&](int64_t i) { return unseen.load(i); };
+  const Tensor after = embed_photos(*model, photos, load, train.preprocess);
   record.judged.push_back(
       judge("trained network", identity, metrics::euclidean_distances(after), options.seed));
   record.judged.push_back(
       judge("untrained network", identity, metrics::euclidean_distances(before), options.seed));
   record.judged.push_back(
-      judge("raw pixels", identity, metrics::raw_pixel_distances(unseen.size(), load), options.seed));
+      judge("raw pixels", identity, metrics::raw_pixel_distances(photos, load), options.seed));
   record.judged.push_back(
-      judge("colour histogram", identity, metrics::histogram_distances(unseen.size(), load), options.seed));
+      judge("colour histogram", identity, metrics::histogram_distances(photos, load), options.seed));
   record.parameters = model->num_parameters();
   record.images_per_s = result.images_per_s;
   record.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
@@ -207,6 +215,7 @@ void add_demo(Cli& cli) {
       "The last line printed is the path of the report.",
       [&cli, options] { return run(cli.global, *options); });
   sub->add_option("--out", options->out, "Run directory; one that tern demo made is replaced")
+      ->type_name("DIR")
       ->capture_default_str();
   Cli::seed(sub, options->seed, "Other people, other weights, other batches");
   Cli::number(sub, "--steps,--max-steps", options->steps, {1, 1e7}, "Training steps");
@@ -214,7 +223,8 @@ void add_demo(Cli& cli) {
   Cli::number(sub, "--photos", options->photos, {4, 1000}, "Photos of each");
   Cli::number(sub, "--unseen", options->unseen, {20, 1e4}, "People to judge, never trained on");
   sub->add_option("--same", options->same,
-                  "Cues made the same for everybody: outline, eyes, nose-mouth, hair, coloring, all");
+                  "Cues made the same for everybody: outline, eyes, nose-mouth, hair, coloring, all")
+      ->type_name("CUES");
 }
 
 }  // namespace tern::app
