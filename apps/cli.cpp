@@ -6,7 +6,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <iostream>
+#include <map>
 
+#include "tern/apps/help.h"
 #include "tern/core/error.h"
 #include "tern/core/parallel.h"
 
@@ -28,9 +30,7 @@ size_t edit_distance(const std::string& a, const std::string& b) {
   return row[b.size()];
 }
 
-std::string range_text(Range range) {
-  return fmt::format("a number from {:g} to {:g}", range.low, range.high);
-}
+std::string range_text(Range range) { return fmt::format("number from {} to {}", range.low, range.high); }
 
 // Text that is a finite number in the range, whole if asked; otherwise a sentence.
 CLI::Validator number_in(Range range, bool whole) {
@@ -41,8 +41,7 @@ CLI::Validator number_in(Range range, bool whole) {
         const bool number =
             !text.empty() && *end == 0 && std::isfinite(value) && (!whole || value == std::floor(value));
         if (number && value >= range.low && value <= range.high) return {};
-        return fmt::format("'{}' is not {}{}", escaped(text), whole ? "a whole " : "a ",
-                           range_text(range).substr(2));
+        return fmt::format("'{}' is not {}{}", escaped(text), whole ? "a whole " : "a ", range_text(range));
       },
       "");
 }
@@ -61,13 +60,11 @@ CLI::Option* add_number(CLI::App* app, const std::string& names, T& value, Range
   return option;
 }
 
-// The option names of an app, as written: "--lr", "-b".
-std::vector<std::string> option_names(const CLI::App& app) {
+// The names of an option, as written: "--lr", "-b".
+std::vector<std::string> option_names(const CLI::Option& option) {
   std::vector<std::string> names;
-  for (const CLI::Option* option : app.get_options()) {
-    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
-    for (const auto& name : option->get_snames()) names.push_back("-" + name);
-  }
+  for (const auto& name : option.get_lnames()) names.push_back("--" + name);
+  for (const auto& name : option.get_snames()) names.push_back("-" + name);
   return names;
 }
 
@@ -76,6 +73,123 @@ bool is_number(const std::string& text) {
   std::strtod(text.c_str(), &end);
   return !text.empty() && *end == 0;
 }
+
+// Goes through the words as the parser will, and refuses what it would refuse, in better words: unknown
+// commands and options with the nearest match, options without or with two values, missing and unexpected
+// arguments.
+class Words {
+ public:
+  explicit Words(const CLI::App& app) : app_(&app) {}
+
+  void check_all(const std::vector<std::string>& args) {
+    for (size_t i = 0; i < args.size(); ++i) {
+      const std::string& word = args[i];
+      if (word == "--") {
+        positionals_.insert(positionals_.end(), args.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                            args.end());
+        break;
+      }
+      if (is_option(word)) {
+        if (takes_next(word, i + 1 < args.size() ? &args[i + 1] : nullptr)) ++i;
+      } else if (const auto commands = subcommands(); !commands.empty()) {
+        enter(word, commands);
+      } else {
+        positionals_.push_back(word);
+      }
+    }
+    if (!help_) check_arguments();
+  }
+
+ private:
+  static bool is_option(const std::string& word) {
+    return word.size() > 1 && word[0] == '-' && !is_number(word);
+  }
+
+  // "data synth: ", nothing before a command is known.
+  std::string place() const { return app_->get_parent() ? usage_head().substr(5) + ": " : ""; }
+
+  std::vector<const CLI::App*> subcommands() const {
+    return app_->get_subcommands([](const CLI::App*) { return true; });
+  }
+
+  void enter(const std::string& word, const std::vector<const CLI::App*>& commands) {
+    std::vector<std::string> names;
+    for (const CLI::App* candidate : commands) {
+      names.push_back(candidate->get_name());
+      if (names.back() == word) {
+        app_ = candidate;
+        return;
+      }
+    }
+    const std::string near = nearest(word, names);
+    check(false, place(), "unknown command '", escaped(word),
+          "'; hint: ", near.empty() ? "see " + usage_head() + " --help" : "did you mean " + near + "?");
+  }
+
+  // Whether the option uses up the next word as its value.
+  bool takes_next(const std::string& word, const std::string* next) {
+    const bool is_long = word[1] == '-';
+    const std::string name = is_long ? word.substr(0, word.find('=')) : word.substr(0, 2);
+    const CLI::Option* option = nullptr;
+    std::vector<std::string> names;
+    for (const CLI::App* at = app_; at; at = at->get_parent())
+      for (const CLI::Option* candidate : at->get_options())
+        for (const auto& spelling : option_names(*candidate)) {
+          names.push_back(spelling);
+          if (spelling == name && !option) option = candidate;
+        }
+    if (!option) {
+      const std::string near = is_long ? nearest(name, names) : "";
+      check(false, place(), "unknown option ", escaped(name),
+            "; hint: ", near.empty() ? "see " + usage_head() + " --help" : "did you mean " + near + "?");
+    }
+    help_ = help_ || name == "--help" || name == "-h" || name == "--version";
+    const bool inline_value = word.size() > name.size();
+    if (option->get_items_expected_max() == 0) {  // a flag
+      check(!is_long || !inline_value, place(), name, " takes no value, got ", escaped(word));
+      return false;
+    }
+    check(++given_[option] == 1, place(), name, " is given twice");
+    check(inline_value || (next && !is_option(*next)), place(), name, " needs a value: ", name, " ",
+          option->get_type_name());
+    return !inline_value;
+  }
+
+  void check_arguments() const {
+    const auto commands = subcommands();
+    if (!commands.empty()) {
+      std::string list;
+      for (const CLI::App* command : commands) list += (list.empty() ? "" : ", ") + command->get_name();
+      check(!app_->get_parent(), place(), "a command is missing; hint: one of ", list);
+      return;  // tern alone prints its help
+    }
+    for (const CLI::Option* option :
+         app_->get_options([](const CLI::Option* o) { return o->nonpositional(); }))
+      check(!option->get_required() || given_.count(option), place(), option->get_name(false, false),
+            " is missing; hint: usage: ", usage_of(*app_));
+    size_t position = 0;
+    for (const CLI::Option* option :
+         app_->get_options([](const CLI::Option* o) { return o->get_positional(); })) {
+      if (option->get_required() && position >= positionals_.size())
+        refuse_missing(*app_, option->get_name(true, false));
+      if (option->get_expected_max() >= CLI::detail::expected_max_vector_size) return;
+      ++position;
+    }
+    check(position >= positionals_.size(), place(), "unexpected argument '",
+          escaped(positionals_.size() > position ? positionals_[position] : ""),
+          "'; hint: usage: ", usage_of(*app_));
+  }
+
+  std::string usage_head() const {
+    const std::string usage = usage_of(*app_);
+    return usage.substr(0, usage.find(" [OPTIONS]"));
+  }
+
+  const CLI::App* app_;
+  std::vector<std::string> positionals_;
+  std::map<const CLI::Option*, int> given_;
+  bool help_ = false;
+};
 
 }  // namespace
 
@@ -92,33 +206,66 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
   return best;
 }
 
+namespace {
+
+std::string footer_of(const std::string& examples) {
+  return "Examples:\n" + examples +
+         "\nAlso --json, --quiet, --no-progress, --color, --device, --threads: see tern --help.";
+}
+
+}  // namespace
+
+void refuse_missing(const CLI::App& app, const std::string& argument) {
+  throw UsageError(
+      concat_text(app.get_name(), ": the argument ", argument, " is missing; hint: usage: ", usage_of(app)));
+}
+
 Cli::Cli()
     : app_("tern: train and use a face network that tells whether photos show the same person", "tern") {
-  app_.set_version_flag("--version", "tern " TERN_VERSION);
+  app_.formatter(std::make_shared<HelpFormatter>());
+  app_.set_version_flag("--version", "tern " TERN_VERSION, "Print the version and exit");
   app_.require_subcommand(0, 1);
   app_.fallthrough();
   app_.set_help_flag("-h,--help", "Print this help and exit");
-  auto* group = app_.add_option_group("global", "Options of every command");
-  group->add_flag("--json", global.json, "Print one JSON object on stdout");
-  group->add_flag("-q,--quiet", global.quiet, "No progress and no notes");
-  group->add_flag("--no-progress", global.no_progress, "Plain lines instead of a progress bar");
-  choice(group, "--color", global.color, {"auto", "always", "never"}, "Colours on stderr");
-  choice(group, "--device", global.device, {"cpu", "cuda"}, "Where to compute");
-  number(group, "--threads", global.threads, {0, 1024}, "Threads; 0 takes all processors");
+  heading(&app_, "Options");
+  app_.add_flag("--json", global.json, "Print one JSON object on stdout");
+  app_.add_flag("-q,--quiet", global.quiet, "No progress and no notes");
+  app_.add_flag("--no-progress", global.no_progress, "Plain lines instead of a progress bar");
+  choice(&app_, "--color", global.color, {"auto", "always", "never"}, "Colours on stderr");
+  choice(&app_, "--device", global.device, {"cpu", "cuda"}, "Where to compute");
+  number(&app_, "--threads", global.threads, {0, 1024}, "Threads; 0: one for each processor");
+  heading(&app_, "Options of every command");
+  app_.footer(
+      "Examples:\n"
+      "  tern demo                                  train on drawn people and write a report, in about a "
+      "minute\n"
+      "  tern train --data photos --max-steps 2000  train on photos/PERSON/PHOTO\n"
+      "  tern verify MODEL a.jpg b.jpg              do two photos show the same person?\n"
+      "Each command explains itself: tern COMMAND --help. Exit codes: 0 done, 1 negative verdict under\n"
+      "--exit-code, 2 usage, 3 bad data, 4 I/O, 5 memory, 6 numeric fault, 7 incompatible file, 8 device,\n"
+      "70 internal bug, 130 and 143 interrupted (after saving).");
+}
+
+void Cli::heading(CLI::App* app, const std::string& text) {
+  for (CLI::Option* option : app->get_options([](const CLI::Option* o) { return o->nonpositional(); }))
+    if (option->get_group() == "Options") option->group(text);
 }
 
 CLI::App* Cli::command(const std::string& name, const std::string& purpose, const std::string& examples,
                        std::function<int()> run) {
-  CLI::App* sub = app_.add_subcommand(name, purpose);
-  sub->footer("Examples:\n" + examples);
+  CLI::App* sub = app_.add_subcommand(name, purpose)->group("Commands");
+  sub->footer(footer_of(examples));
+  sub->set_help_flag("-h,--help", "Print this help and exit")->group("");  // known to all
   commands_.emplace_back(sub, std::move(run));
   return sub;
 }
 
 CLI::App* Cli::command(CLI::App* parent, const std::string& name, const std::string& purpose,
-                       std::function<int()> run) {
-  CLI::App* sub = parent->add_subcommand(name, purpose);
-  commands_.emplace(commands_.begin(), sub, std::move(run));  // found before its parent
+                       const std::string& examples, std::function<int()> run) {
+  CLI::App* sub = parent->add_subcommand(name, purpose)->group("Commands");
+  sub->footer(footer_of(examples));
+  sub->set_help_flag("-h,--help", "Print this help and exit")->group("");  // known to all
+  commands_.emplace(commands_.begin(), sub, std::move(run));               // found before its parent
   return sub;
 }
 
@@ -138,60 +285,38 @@ CLI::Option* Cli::seed(CLI::App* app, uint64_t& value, const std::string& help) 
   return add_number(app, "--seed", value, {0, 9007199254740992.0}, help, true);
 }
 
-CLI::Option* Cli::choice(CLI::App* app, const std::string& names, std::string& value,
-                         const std::vector<std::string>& allowed, const std::string& help) {
+namespace {
+
+std::string listed(const std::vector<std::string>& words) {
   std::string list;
-  for (const auto& word : allowed) list += (list.empty() ? "" : "|") + word;
-  const auto one_of = CLI::Validator(
-      [=](std::string& text) -> std::string {
-        if (std::find(allowed.begin(), allowed.end(), text) != allowed.end()) return {};
-        const std::string near = nearest(text, allowed);
-        return fmt::format("'{}' is not one of {}{}", escaped(text), list,
-                           near.empty() ? "" : fmt::format("; did you mean {}?", near));
-      },
-      "");
-  return app->add_option(names, value, help)->check(one_of)->type_name(list)->capture_default_str();
+  for (const auto& word : words) list += (list.empty() ? "" : ", ") + word;
+  return list;
 }
 
-// Refuses unknown commands and options before CLI11 does, with the nearest match.
-void Cli::check_names(const std::vector<std::string>& args) {
-  const CLI::App* sub = nullptr;
-  std::vector<std::string> names = option_names(app_);
-  for (const auto* group : app_.get_subcommands([](const CLI::App*) { return true; }))
-    if (group->get_name().empty()) {
-      const auto more = option_names(*group);
-      names.insert(names.end(), more.begin(), more.end());
-    }
-  for (const auto& arg : args) {
-    if (arg == "--") return;
-    if (arg.size() > 1 && arg[0] == '-' && !is_number(arg)) {
-      const std::string name = arg.rfind("--", 0) == 0 ? arg.substr(0, arg.find('=')) : arg.substr(0, 2);
-      if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-      const std::string near = nearest(name, names);
-      check(false, sub ? sub->get_name() + ": " : "", "unknown option ", escaped(name),
-            near.empty() ? std::string("; hint: see --help") : "; hint: did you mean " + near + "?");
-    } else if (!sub || !sub->get_subcommands([](const CLI::App*) { return true; }).empty()) {
-      std::vector<std::string> commands;
-      const CLI::App* found = nullptr;
-      for (const auto* candidate :
-           (sub ? sub : &app_)->get_subcommands([](const CLI::App*) { return true; })) {
-        if (candidate->get_name().empty()) continue;
-        commands.push_back(candidate->get_name());
-        if (commands.back() == arg) found = candidate;
-      }
-      const std::string near = nearest(arg, commands);
-      check(found != nullptr, "unknown command '", escaped(arg), "'",
-            near.empty() ? std::string("; hint: see tern --help") : "; hint: did you mean " + near + "?");
-      sub = found;
-      const auto more = option_names(*sub);
-      names.insert(names.end(), more.begin(), more.end());
-    }
-  }
+}  // namespace
+
+CLI::Validator Cli::one_of(const std::vector<std::string>& allowed) {
+  return CLI::Validator(
+      [allowed](std::string& text) -> std::string {
+        if (std::find(allowed.begin(), allowed.end(), text) != allowed.end()) return {};
+        const std::string near = nearest(text, allowed);
+        return fmt::format("'{}' is not one of {}{}", escaped(text), listed(allowed),
+                           near.empty() ? "" : fmt::format("; hint: did you mean {}?", near));
+      },
+      "");
+}
+
+CLI::Option* Cli::choice(CLI::App* app, const std::string& names, std::string& value,
+                         const std::vector<std::string>& allowed, const std::string& help) {
+  return app->add_option(names, value, help + ": " + listed(allowed))
+      ->check(one_of(allowed))
+      ->type_name("NAME")
+      ->capture_default_str();
 }
 
 int Cli::run(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
-  check_names(args);
+  Words(app_).check_all(args);
   try {
     app_.parse(argc, argv);
   } catch (const CLI::Success& e) {

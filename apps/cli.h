@@ -35,7 +35,7 @@ class Cli {
                     std::function<int()> run);
   // A command of a command ("data synth").
   CLI::App* command(CLI::App* parent, const std::string& name, const std::string& purpose,
-                    std::function<int()> run);
+                    const std::string& examples, std::function<int()> run);
 
   // A number in [low, high]; anything else, nan included, is refused naming option, value and range.
   static CLI::Option* number(CLI::App* app, const std::string& names, double& value, Range range,
@@ -45,8 +45,12 @@ class Cli {
   static CLI::Option* number(CLI::App* app, const std::string& names, int& value, Range range,
                              const std::string& help);
   static CLI::Option* seed(CLI::App* app, uint64_t& value, const std::string& help);
+  static CLI::Validator one_of(const std::vector<std::string>& allowed);
   static CLI::Option* choice(CLI::App* app, const std::string& names, std::string& value,
                              const std::vector<std::string>& allowed, const std::string& help);
+
+  // Puts the options added since the last call under a heading of the help.
+  static void heading(CLI::App* app, const std::string& text);
 
   // Parses and runs; returns the exit code. Throws UsageError.
   int run(int argc, char** argv);
@@ -54,10 +58,12 @@ class Cli {
   GlobalOptions global;
 
  private:
-  void check_names(const std::vector<std::string>& args);
   CLI::App app_;
   std::vector<std::pair<CLI::App*, std::function<int()>>> commands_;
 };
+
+// Throws UsageError that a positional argument of a command is missing, with the command's usage.
+[[noreturn]] void refuse_missing(const CLI::App& app, const std::string& argument);
 
 // The candidate nearest to a misspelt word by edit distance; empty if none is near.
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates);

@@ -99,14 +99,16 @@ void add_bench(Cli& cli) {
                   "  tern bench peaks gemm\n  tern bench train --models face_net,resnet18 --batch 64\n"
                   "  tern bench conv --isa avx2 --json",
                   [&cli, options] { return run(cli.global, *options); });
-  sub->add_option("suites", options->suites, "peaks, gemm, conv, train, infer; all if none is named")
-      ->check(CLI::IsMember(kSuites));
+  sub->add_option("SUITE", options->suites, "peaks, gemm, conv, train, infer; all if none is named")
+      ->check(Cli::one_of(kSuites));
   Cli::choice(sub, "--isa", options->isa, {"auto", "reference", "baseline", "avx2", "avx512"},
               "Instruction set");
   Cli::choice(sub, "--precision", options->precision, {"f32", "bf16"}, "Precision of activations");
-  sub->add_option("--models", options->models, "Models of train and infer, with commas (default: resnet18)");
+  sub->add_option("--models", options->models,
+                  "Models of train and infer, joined with commas (default resnet18)")
+      ->type_name("NAMES");
   Cli::number(sub, "-b,--batch-size,--batch", options->settings.batch, {1, 4096}, "Images in a batch");
-  Cli::number(sub, "--seconds", options->settings.seconds, {0.01, 3600}, "Time to measure each row");
+  Cli::number(sub, "--seconds", options->settings.seconds, {0.01, 3600}, "Time to measure each row, seconds");
   Cli::number(sub, "--rounds", options->settings.min_rounds, {1, 10000}, "Rounds at least");
 }
 

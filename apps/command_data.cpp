@@ -165,30 +165,39 @@ void add_data(Cli& cli) {
 
   auto synth = std::make_shared<SynthOptions>();
   CLI::App* sub = cli.command(data, "synth", "Draw synthetic people into FOLDER/PERSON/PHOTO",
+                              "  tern data synth faces --identities 50 --photos 8 --size 250",
                               [&cli, synth] { return run_synth(cli.global, *synth); });
-  sub->add_option("folder", synth->out, "A new or empty folder")->required();
+  sub->add_option("FOLDER", synth->out, "A new or empty folder")->required();
   Cli::number(sub, "--identities", synth->faces.identities, {1, 1e8}, "People");
   Cli::number(sub, "--photos", synth->faces.photos, {1, 1e6}, "Photos of each");
   Cli::number(sub, "--size", synth->faces.size, {32, 250}, "Pixels on a side");
   Cli::number(sub, "--first-identity", synth->faces.first_identity, {0, 2e8}, "Number of the first person");
   Cli::seed(sub, synth->faces.seed, "Another seed, other people");
   sub->add_option("--same", synth->same,
-                  "Cues made the same for everybody: outline, eyes, nose-mouth, hair, coloring, all");
+                  "Cues made the same for everybody: outline, eyes, nose-mouth, hair, coloring, all")
+      ->type_name("CUES");
   Cli::choice(sub, "--format", synth->format, {"jpg", "png"}, "File format");
   Cli::number(sub, "--quality", synth->quality, {1, 100}, "JPEG quality");
 
   auto checked = std::make_shared<CheckOptions>();
   sub = cli.command(data, "check",
                     "Audit a folder: unreadable and duplicate photos, one-photo people, shared people",
+                    "  tern data check photos\n  tern data check photos --against other-photos --json\n"
+                    "Exit code 3 if a photo is unreadable or a person or photo is shared.",
                     [&cli, checked] { return run_check(cli.global, *checked); });
-  sub->add_option("folder", checked->folder, "root/PERSON/PHOTO")->required();
-  sub->add_option("--against", checked->against, "Another folder that must share no person and no photo");
+  sub->add_option("FOLDER", checked->folder, "Photos as FOLDER/PERSON/PHOTO")->required();
+  sub->add_option("--against", checked->against, "Another folder that must share no person and no photo")
+      ->type_name("DIR");
 
   auto split = std::make_shared<SplitOptions>();
   sub = cli.command(data, "split", "Write lists of people for training and testing; nobody is on both",
+                    "  tern data split photos --fraction 0.2 --out lists\n"
+                    "  tern train --data photos --identities lists/train.txt",
                     [&cli, split] { return run_split(cli.global, *split); });
-  sub->add_option("folder", split->folder, "root/PERSON/PHOTO")->required();
-  sub->add_option("--out", split->out, "Folder for train.txt and held-out.txt")->required();
+  sub->add_option("FOLDER", split->folder, "Photos as FOLDER/PERSON/PHOTO")->required();
+  sub->add_option("--out", split->out, "Folder for train.txt and held-out.txt (required)")
+      ->required()
+      ->type_name("DIR");
   Cli::number(sub, "--fraction", split->fraction, {0.01, 0.99}, "Share of the people held out");
   Cli::seed(sub, split->seed, "Another seed, another draw");
 }

@@ -72,7 +72,8 @@ Scores score_pairs(const ResolvedPairs& pairs, const metrics::DistanceRow& dista
 }
 
 Outcome judge(const std::vector<int64_t>& identity, const std::optional<ResolvedPairs>& pairs,
-              const metrics::DistanceRow& distance, const Options& options) {
+              const metrics::DistanceRow& row, const Options& options) {
+  const auto distance = metrics::kept_distances(static_cast<int64_t>(identity.size()), row);
   Outcome out;
   metrics::EvaluateOptions settings{.fars = kFars, .bootstrap_rounds = pairs ? 0 : options.rounds, .ks = {1}};
   settings.sampling = {
@@ -187,7 +188,9 @@ int run(const GlobalOptions& global, const Options& options) {
         "evaluate: --pairs needs the photos' folder; hint: --data DIR");
   LoadedModel loaded = load_model(options.model);
   std::vector<std::string> notes;
-  const auto people = open_people(options.people, notes);
+  PeopleOptions who = options.people;
+  who.synthetic.size = std::min(loaded.card.preprocess.size, kLargestFace);
+  const auto people = open_people(who, notes);
   if (!global.quiet)
     for (const auto& note : notes) std::cerr << "note: " << note << '\n';
 
@@ -224,12 +227,15 @@ int run(const GlobalOptions& global, const Options& options) {
 
 void add_evaluate(Cli& cli) {
   auto options = std::make_shared<Options>();
+  options->people.synthetic.identities = 200;
+  options->people.synthetic.first_identity = 100000;  // nobody whom tern train draws by default
   CLI::App* sub = cli.command("evaluate", "Judge a model on people: verification, retrieval, identification",
                               "  tern evaluate model.safetensors --data photos\n"
                               "  tern evaluate model.safetensors --pairs pairs.txt --data lfw --json",
                               [&cli, options] { return run(cli.global, *options); });
-  sub->add_option("model", options->model, "A model file")->required();
-  sub->add_option("--pairs", options->pairs, "Pairs in the format of Labeled Faces in the Wild");
+  sub->add_option("MODEL", options->model, "A model file")->required();
+  sub->add_option("--pairs", options->pairs, "Pairs in the format of Labeled Faces in the Wild")
+      ->type_name("FILE");
   add_people_options(sub, options->people, true);
   sub->add_flag("--allow-missing", options->allow_missing,
                 "Leave out pairs whose photos are missing, and count them");

@@ -75,7 +75,7 @@ void add_info(Cli& cli) {
   CLI::App* sub = cli.command("info", "Describe this build and machine, or a model file",
                               "  tern info\n  tern info runs/demo/checkpoints/step-000500.safetensors",
                               [&cli, file] { return run(cli.global, *file); });
-  sub->add_option("file", *file, "A model file");
+  sub->add_option("FILE", *file, "A model file");
 }
 
 }  // namespace tern::app

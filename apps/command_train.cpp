@@ -24,6 +24,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Before the photos are looked through: that can take minutes.
+void check_new_run(const std::string& directory) {
+  std::error_code error;
+  check(
+      !fs::exists(directory, error) || (fs::is_directory(directory, error) && fs::is_empty(directory, error)),
+      "train: the run directory ", escaped(directory), " is not empty; hint: another --name, or --resume ",
+      escaped(directory));
+}
+
 std::string default_name() {
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   char text[64];
@@ -82,46 +91,71 @@ void print(const GlobalOptions& global, const TrainResult& result) {
   std::cout << (result.best_checkpoint.empty() ? result.last_checkpoint : result.best_checkpoint) << '\n';
 }
 
+// A run that failed before its first step leaves nothing, so that it can be started again under its name.
+void remove_unstarted(const std::string& directory) {
+  std::error_code error;
+  if (fs::exists(directory + "/metrics.jsonl", error) || !fs::is_empty(directory + "/checkpoints", error))
+    return;
+  for (const char* file : {"config.toml", "manifest.json", "log.txt", "checkpoints", ""})
+    fs::remove(directory + "/" + file, error);
+}
+
+TrainResult train(nn::Module& model, const People& people, const TrainOptions& options, Observer& observer) {
+  try {
+    return Trainer(model, people.training(), people.judged(), options, &observer).run();
+  } catch (const std::exception&) {
+    if (options.resume.empty()) remove_unstarted(options.run_directory);
+    throw;
+  }
+}
+
+int print_needs(const GlobalOptions& global, nn::Module& model, const People& people,
+                const TrainOptions& options) {
+  const int64_t bytes = Trainer(model, people.training(), people.judged(), options).estimate_step_memory();
+  const nlohmann::ordered_json out{{"step_bytes", bytes}, {"parameters", model.num_parameters()}};
+  if (global.json) std::cout << out.dump() << '\n';
+  else
+    std::cout << fmt::format("one step takes about {} MiB; {} parameters\n", bytes >> 20,
+                             model.num_parameters());
+  return 0;
+}
+
 int exit_code(const TrainResult& result) {
   if (result.status == RunStatus::Interrupted) return 128 + std::max(1, SignalGuard::received());
   return result.status == RunStatus::Finished ? 0 : static_cast<int>(ErrorKind::Numeric);
 }
 
+// Where the run is written; a resumed one takes over the flags it was started with, and stays where it is
+// unless --name says otherwise.
+std::string run_directory(CLI::App& sub, TrainFlags& flags) {
+  if (flags.train.resume.empty()) return flags.out + "/" + (flags.name.empty() ? default_name() : flags.name);
+  const Checkpoint from = find_checkpoint(flags.train.resume);
+  const fs::path folder = fs::path(from.weights).parent_path().parent_path();
+  const std::string old = folder.empty() ? "." : folder.string();
+  const std::string own = flags.name.empty() ? old : flags.out + "/" + flags.name;
+  adopt_flags(sub, old + "/manifest.json");
+  return own;
+}
+
 int run(const GlobalOptions& global, CLI::App& sub, TrainFlags& flags) {
-  std::string directory;
-  if (!flags.train.resume.empty()) {
-    const Checkpoint from = find_checkpoint(flags.train.resume);
-    const fs::path folder = fs::path(from.weights).parent_path().parent_path();
-    directory = folder.empty() ? "." : folder.string();
-    adopt_flags(sub, directory + "/manifest.json");
-  } else {
-    directory = flags.out + "/" + (flags.name.empty() ? default_name() : flags.name);
-  }
+  const std::string directory = run_directory(sub, flags);
+  if (flags.train.resume.empty() && !flags.dry_run) check_new_run(directory);
+  flags.people.synthetic.size = std::min(flags.train.preprocess.size, kLargestFace);
   std::vector<std::string> notes;
   const People people = open(flags, notes);
-  finish(flags, people.training().size(), global);
+  finish(flags, people.training());
   flags.train.run_directory = flags.dry_run ? "" : directory;
   describe_run(sub, flags, flags.train.manifest);
 
   const auto model = make_model(flags.model, flags.train.seed);
-  if (!flags.init_from.empty()) load_weights(*model, flags.init_from);
+  if (!flags.init_from.empty() && flags.train.resume.empty()) load_weights(*model, flags.init_from);
+  if (flags.dry_run) flags.train.resume.clear();  // it would cut the run's metrics back
   ConsoleObserver console(global, flags.train.log_every);
   for (const auto& note : notes) console.on_warning(note);
   SignalGuard signals;
   flags.train.stop = [] { return SignalGuard::received() != 0; };
-  Trainer trainer(*model, people.training(), people.judged(), flags.train, &console);
-  if (flags.dry_run) {
-    const int64_t bytes = trainer.estimate_step_memory();
-    if (global.json)
-      std::cout
-          << nlohmann::ordered_json{{"step_bytes", bytes}, {"parameters", model->num_parameters()}}.dump()
-          << '\n';
-    else
-      std::cout << fmt::format("one step takes about {} MiB; {} parameters\n", bytes >> 20,
-                               model->num_parameters());
-    return 0;
-  }
-  const TrainResult result = trainer.run();
+  if (flags.dry_run) return print_needs(global, *model, people, flags.train);
+  const TrainResult result = train(*model, people, flags.train, console);
   print(global, result);
   return exit_code(result);
 }

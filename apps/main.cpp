@@ -2,6 +2,9 @@
 // exit code: 0 done, 1 negative verdict under --exit-code, 2 usage, 3 bad data, 4 I/O, 5 memory, 6 numeric
 // fault, 7 incompatible file, 8 device, 70 internal bug, 130/143 interrupted (after saving).
 
+#include <cerrno>
+#include <csignal>
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -24,10 +27,16 @@ int report(const std::string& text, int code) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A file-size limit that is reached is an error of write(), reported like a full disk, not a death.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     tern::app::Cli cli;
     tern::app::add_commands(cli);
-    return cli.run(argc, argv);
+    const int code = cli.run(argc, argv);
+    std::cout.flush();
+    if (!std::cout)
+      throw tern::IoError(std::string("cannot write the answer to standard output: ") + std::strerror(errno));
+    return code;
   } catch (const tern::Error& error) {
     return report(error.what(), error.exit_code());
   } catch (const std::bad_alloc&) {

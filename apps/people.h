@@ -12,6 +12,8 @@
 
 namespace tern::app {
 
+constexpr int kLargestFace = 250;  // pixels; the largest side that synthetic faces are drawn at
+
 struct PeopleOptions {
   std::string data;                 // root/PERSON/PHOTO; empty: synthetic people
   std::string identities, exclude;  // list files

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "tern/core/error.h"
@@ -34,10 +35,15 @@ Distance distance_of(const std::string& name) {
   return Distance::Cosine;
 }
 
-void add_data_flags(CLI::App* app, TrainFlags& f) {
+void add_people_flags(CLI::App* app, TrainFlags& f) {
   add_people_options(app, f.people, true);
-  app->add_option("--val-data", f.val_data, "A folder of other people to judge the model on");
-  Cli::number(app, "--val-split", f.val_split, {0, 0.9}, "Share of the people held out for judging, 0: none");
+  app->add_option("--val-data", f.val_data,
+                  "A folder of other people to judge the model on, instead of --val-split")
+      ->type_name("DIR");
+  Cli::number(app, "--val-split", f.val_split, {0, 0.9}, "Share of the people held out for judging; 0: none");
+}
+
+void add_photo_flags(CLI::App* app, TrainFlags& f) {
   Cli::number(app, "--image-size", f.train.preprocess.size, {32, 512},
               "Side of the photos the network sees, pixels");
   Cli::number(app, "--channels", f.train.preprocess.channels, {1, 3}, "1: grey, 3: colour");
@@ -61,10 +67,14 @@ void add_data_flags(CLI::App* app, TrainFlags& f) {
 void add_optimisation_flags(CLI::App* app, TrainFlags& f) {
   auto& t = f.train;
   Cli::number(app, "--max-steps,--steps", t.steps, {1, kMany}, "Steps to train");
-  Cli::number(app, "--epochs", f.epochs, {0, 1e9}, "Instead of --max-steps: times that each photo is seen");
-  Cli::number(app, "--batch-p", t.p, {2, 100000}, "People in a batch");
-  Cli::number(app, "--batch-k", t.k, {0, 10000}, "Photos of each; 0: 4, or 2 where most people have fewer");
-  Cli::number(app, "-b,--batch-size", f.batch_size, {0, 1e6}, "Instead of --batch-p: photos in a batch");
+  Cli::number(app, "--epochs", f.epochs, {0, 1e9},
+              "Instead of --max-steps: times that each photo is seen; 0: by --max-steps");
+  Cli::number(app, "--batch-p", f.batch_p, {0, 65536},
+              "People in a batch; 0: 16, or all where there are fewer");
+  Cli::number(app, "--batch-k", t.k, {0, 10000},
+              "Photos of each in a batch; 0: 4, or 2 where most people have fewer");
+  Cli::number(app, "-b,--batch-size", f.batch_size, {0, 1e6},
+              "Instead of --batch-p: photos in a batch; 0: by --batch-p");
   Cli::choice(app, "--optimizer", t.optimizer, {"sgd", "adamw"}, "Optimizer");
   Cli::number(app, "--lr,--learning-rate", t.lr, {1e-12, 1e3}, "Learning rate");
   Cli::number(app, "--momentum", t.momentum, {0, 1}, "Momentum of sgd");
@@ -73,7 +83,7 @@ void add_optimisation_flags(CLI::App* app, TrainFlags& f) {
   Cli::choice(app, "--lr-schedule", t.schedule, {"constant", "step", "cosine"}, "Learning-rate schedule");
   Cli::number(app, "--warmup-steps", t.warmup_steps, {0, kMany}, "Steps of linear warm-up");
   Cli::number(app, "--decay-every", t.decay_every, {0, kMany},
-              "Schedule step: steps between decays; 0: a third");
+              "Schedule step: steps between decays; 0: a third of all");
   Cli::number(app, "--decay-factor", t.decay_factor, {0, 1}, "Schedule step: factor of a decay");
   Cli::choice(app, "--precision", f.precision, {"f32", "bf16"}, "Precision of activations");
   Cli::seed(app, t.seed, "Everything random follows from it");
@@ -82,7 +92,8 @@ void add_optimisation_flags(CLI::App* app, TrainFlags& f) {
 void add_loss_flags(CLI::App* app, TrainFlags& f) {
   Cli::choice(app, "--loss", f.train.loss, {"triplet", "contrastive"}, "Loss");
   app->add_option("--margin", f.margin,
-                  "Margin of the loss, or 'soft' (default: triplet 0.2, contrastive 1)");
+                  "Margin of the loss, in units of the distance, or 'soft' (default 0.2, for contrastive 1)")
+      ->type_name("N|soft");
   Cli::choice(app, "--mining", f.mining,
               {"batch-all", "batch-hard", "semi-hard", "semi-hard-or-hardest", "random-violator",
                "easy-positive", "distance-weighted"},
@@ -93,16 +104,19 @@ void add_loss_flags(CLI::App* app, TrainFlags& f) {
 
 void add_run_flags(CLI::App* app, TrainFlags& f) {
   auto& t = f.train;
-  app->add_option("--out", f.out, "Folder of runs")->capture_default_str();
-  app->add_option("--name", f.name, "Name of the run (default: train-DATE-TIME)");
-  app->add_option("--resume", t.resume, "Go on with a run: its folder or one of its checkpoints");
-  app->add_option("--init-from", f.init_from, "Begin with the weights of this file");
+  app->add_option("--out", f.out, "Folder of runs")->type_name("DIR")->capture_default_str();
+  app->add_option("--name", f.name, "Name of the run (default train-DATE-TIME)")->type_name("NAME");
+  app->add_option("--resume", t.resume,
+                  "Go on with a run: its folder or one of its checkpoints; no other option is needed")
+      ->type_name("PATH");
+  app->add_option("--init-from", f.init_from, "Begin with the weights of this file")->type_name("FILE");
   Cli::number(app, "--save-every", t.save_every, {0, kMany},
               "Steps between checkpoints; 0: at each evaluation");
   Cli::number(app, "--keep", t.keep, {0, 1e6}, "Checkpoints kept beside the best; 0: all");
   Cli::number(app, "--eval-every", t.eval_every, {0, kMany}, "Steps between evaluations; 0: at the end only");
   Cli::number(app, "--eval-photos", t.eval_photos, {2, 1e5}, "Photos judged at each evaluation, at most");
-  Cli::number(app, "--log-every", t.log_every, {1, kMany}, "Steps between lines of the log");
+  Cli::number(app, "--log-every", t.log_every, {1, kMany},
+              "Steps between lines of metrics.jsonl and of the console");
   app->add_flag("--dry-run", f.dry_run, "Print what a step needs, and stop");
 }
 
@@ -112,13 +126,20 @@ void add_train_flags(CLI::App* app, TrainFlags& f) {
   const auto names = known_models();
   Cli::choice(app, "--arch", f.model.arch, names, "Network");
   Cli::number(app, "--embedding-dim", f.model.embedding_dim, {2, 4096}, "Length of an embedding");
-  add_data_flags(app, f);
+  Cli::heading(app, "Network");
+  add_people_flags(app, f);
+  Cli::heading(app, "People");
+  add_photo_flags(app, f);
+  Cli::heading(app, "Photos");
   add_optimisation_flags(app, f);
+  Cli::heading(app, "Optimisation");
   add_loss_flags(app, f);
+  Cli::heading(app, "Loss");
   add_run_flags(app, f);
+  Cli::heading(app, "Run");
 }
 
-void finish(TrainFlags& f, int64_t photos, const GlobalOptions& global) {
+void finish(TrainFlags& f, const Dataset& people) {
   check(f.precision == "f32", "train: precision ", f.precision, " is not built yet; hint: --precision f32");
   check(f.train.preprocess.channels != 2, "train: --channels is 2; hint: 1 (grey) or 3 (colour)");
   TrainOptions& t = f.train;
@@ -141,41 +162,96 @@ void finish(TrainFlags& f, int64_t photos, const GlobalOptions& global) {
           " photos a person; hint: --batch-k, or --batch-p and --batch-k");
     t.k = k;
     t.p = static_cast<int>(f.batch_size / k);
+  } else {
+    t.p = f.batch_p > 0 ? f.batch_p : static_cast<int>(std::min<int64_t>(16, people.identities()));
   }
   if (f.epochs > 0) {
     const int64_t batch = static_cast<int64_t>(t.p) * (t.k > 0 ? t.k : 4);
-    t.steps = f.epochs * ((photos + batch - 1) / batch);
+    t.steps = f.epochs * ((people.size() + batch - 1) / batch);
   }
   f.model.size = t.preprocess.size;
   f.model.channels = t.preprocess.channels;
   check_spec(f.model);
   t.card.spec = f.model;
   t.card.preprocess = t.preprocess;
-  t.card.training_margin = t.loss == "contrastive" || t.triplet.soft_margin ? 0 : t.triplet.margin;
-  (void)global;
 }
+
+namespace {
+
+// Paths are kept absolute, so that a run is resumed from any folder.
+bool is_path(const std::string& flag) {
+  return flag == "data" || flag == "val-data" || flag == "identities" || flag == "exclude-identities" ||
+         flag == "init-from";
+}
+
+// Flags whose change would be noticed late or told in hashes: who is trained on, and which network.
+const std::vector<std::string> kFixed = {"data",
+                                         "val-data",
+                                         "identities",
+                                         "val-split",
+                                         "synthetic-photos",
+                                         "exclude-identities",
+                                         "synthetic-first",
+                                         "synthetic-identities",
+                                         "same",
+                                         "arch",
+                                         "embedding-dim"};
+
+bool equal_values(const std::string& a, const std::string& b) {
+  if (a == b) return true;
+  char *end_a = nullptr, *end_b = nullptr;
+  const double x = std::strtod(a.c_str(), &end_a), y = std::strtod(b.c_str(), &end_b);
+  return !a.empty() && !b.empty() && !*end_a && !*end_b && x == y;
+}
+
+std::vector<std::string> values_of(const CLI::Option& option) {
+  std::vector<std::string> values = option.results();
+  if (is_path(option.get_lnames()[0]))
+    for (auto& value : values) value = std::filesystem::absolute(value).lexically_normal().string();
+  return values;
+}
+
+}  // namespace
 
 std::string flags_json(const CLI::App& app) {
   nlohmann::ordered_json flags = nlohmann::ordered_json::object();
   for (const CLI::Option* option : app.get_options()) {
     if (option->count() == 0 || option->get_lnames().empty()) continue;
     const std::string& name = option->get_lnames()[0];
-    if (name != "resume" && name != "help") flags[name] = option->results();
+    if (name != "resume" && name != "help" && name != "dry-run") flags[name] = values_of(*option);
   }
-  return flags.dump();
+  return flags.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 void adopt_flags(CLI::App& app, const std::string& manifest_path) {
   const auto manifest = nlohmann::json::parse(read_file(manifest_path), nullptr, false);
   check<IncompatibleError>(!manifest.is_discarded() && manifest.is_object(), escaped(manifest_path),
                            ": is not the manifest of a run");
-  if (!manifest.contains("flags") || !manifest["flags"].is_object()) return;
-  for (const auto& [name, values] : manifest["flags"].items()) {
+  const auto flags = manifest.value("flags", nlohmann::json::object());
+  check<IncompatibleError>(flags.is_object(), escaped(manifest_path), ": its flags are not an object");
+  const auto saved = [&](const std::string& name) {
+    std::vector<std::string> values;
+    if (flags.contains(name) && flags[name].is_array())
+      for (const auto& value : flags[name])
+        if (value.is_string()) values.push_back(value.get<std::string>());
+    return values;
+  };
+  for (const auto& name : kFixed) {
+    const CLI::Option* option = app.get_option_no_throw("--" + name);
+    if (!option || option->count() == 0) continue;
+    const auto values = saved(name);
+    const std::string before = values.empty() ? option->get_default_str() : values[0];
+    const std::string now = values_of(*option)[0];
+    check(equal_values(before, now), "train: --", name, " is ", escaped(now),
+          ", but the run was started with ", before.empty() ? "none" : escaped(before),
+          "; hint: leave the option out, or begin a new run with --init-from");
+  }
+  for (const auto& [name, ignored] : flags.items()) {
     CLI::Option* option = app.get_option_no_throw("--" + name);
-    if (!option || option->count() > 0 || !values.is_array()) continue;
-    for (const auto& value : values)
-      if (value.is_string()) option->add_result(value.get<std::string>());
-    option->run_callback();
+    if (!option || option->count() > 0 || name == "resume") continue;
+    const auto values = saved(name);
+    for (const auto& value : values) option->add_result(value);
+    if (!values.empty()) option->run_callback();
   }
 }
 

@@ -18,9 +18,9 @@ struct TrainFlags {
   ModelSpec model;
   TrainOptions train;
   int64_t epochs = 0;  // 0: --max-steps counts
+  int batch_p = 0;
   int64_t batch_size = 0;
   std::string margin, mining = "batch-hard", distance = "euclidean";
-  bool no_normalize = false;
   std::string augment = "basic", precision = "f32";
   std::string out = "runs", name, init_from, on_collapse = "warn";
   bool dry_run = false;
@@ -28,9 +28,9 @@ struct TrainFlags {
 
 void add_train_flags(CLI::App* app, TrainFlags& flags);
 
-// Turns the flags into options that are whole: margin, mining, batch, model card. photos: of the training
-// people. Throws UsageError.
-void finish(TrainFlags& flags, int64_t photos, const GlobalOptions& global);
+// Turns the flags into options that are whole: margin, mining, batch, model card. people: those trained
+// on. Throws UsageError.
+void finish(TrainFlags& flags, const Dataset& people);
 
 // The flags of a command as JSON, for the manifest; and those of an earlier run given to this one where it
 // has none of its own, so that --resume needs no other flag.
