@@ -29,7 +29,6 @@ PackedB::PackedB(int64_t k, int64_t n)
       data_(k * panels * width) {}
 
 void PackedB::pack(const float* b, int64_t ldb, bool transposed) {
-  if (n == 0 || blocks.k == 0) return;  // b may be null
   const GemmKernels& kernels = gemm_kernels();
   fill([&](int64_t k, int64_t depth, int64_t column, int64_t columns, float* panel) {
     if (transposed) kernels.pack_panel_transposed(b + column * ldb + k, ldb, depth, columns, panel);
@@ -39,6 +38,10 @@ void PackedB::pack(const float* b, int64_t ldb, bool transposed) {
 
 void gemm(const GemmProblem& problem) {
   GemmProblem p = problem;
+  // An empty matrix may come as a null pointer, to which no offset may be added.
+  static const float nothing = 0;
+  if (!p.a) p.a = &nothing;
+  if (!p.b) p.b = &nothing;
   if (p.lda == 0) p.lda = p.transpose_a ? p.m : p.k;
   if (p.ldb == 0) p.ldb = p.transpose_b ? p.k : p.n;
   if (p.ldc == 0) p.ldc = p.n;
