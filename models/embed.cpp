@@ -12,6 +12,7 @@ Tensor embed_photos(nn::Module& model, int64_t photos, const std::function<Image
   check(photos >= 1, "embed: no photos");
   check(batch >= 1, "embed: the batch must be at least 1, got ", batch);
   const NoGradGuard no_grad;
+  const nn::EvalScope eval(model);
   std::vector<Tensor> embeddings;
   for (int64_t first = 0; first < photos; first += batch) {
     const int64_t count = std::min<int64_t>(batch, photos - first);
@@ -27,7 +28,6 @@ Tensor embed_photos(nn::Module& model, int64_t photos, const std::function<Image
 }
 
 Tensor embed_dataset(nn::Module& model, const Dataset& dataset, const Preprocess& preprocess, int batch) {
-  const nn::EvalScope eval(model);
   const int side = decode_side(preprocess);
   return embed_photos(
       model, dataset.size(), [&](int64_t photo) { return dataset.load_reduced(photo, side); }, preprocess,
