@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "tern/apps/report.h"
 #include "tern/core/parallel.h"
@@ -13,7 +14,8 @@ namespace tern::app {
 namespace {
 
 constexpr size_t kRocPoints = 400;
-constexpr size_t kExamples = 8;
+constexpr size_t kExamples = 12;
+constexpr int kShownSide = 128;  // pixels: the same drawings, larger than the network sees them
 
 // A curve of some hundred points, evenly spread over the logarithm of FAR, where the interest lies.
 report::RocSeries thinned(const Judged& judged) {
@@ -39,7 +41,14 @@ double threshold_of(const Judged& judged, int fold) {
   return judged.evaluation.verification.threshold;
 }
 
-// The wrong verdicts that are furthest from their threshold, and as many right ones of either kind.
+Image shown(const SyntheticDataset& unseen, int64_t photo) {
+  SyntheticOptions options = unseen.options();
+  options.size = std::max(options.size, kShownSide);
+  return draw_face(options, options.first_identity + unseen.identity(photo), photo % options.photos);
+}
+
+// The wrong verdicts that are furthest from their threshold, each photo once, and as many right ones of
+// either kind.
 void choose_examples(const Judged& judged, const SyntheticDataset& unseen, report::ReportData& data) {
   struct Example {
     const JudgedPair* pair;
@@ -55,9 +64,16 @@ void choose_examples(const Judged& judged, const SyntheticDataset& unseen, repor
                    [](const auto& a, const auto& b) { return a.error > b.error; });
   const auto add = [&](std::vector<report::ExamplePair>& to, const Example& e) {
     const auto& p = e.pair->pair;
-    to.push_back({unseen.load(p.a), unseen.load(p.b), e.pair->distance, p.same});
+    to.push_back({shown(unseen, p.a), shown(unseen, p.b), e.pair->distance, p.same});
   };
-  for (size_t i = 0; i < std::min(wrong.size(), kExamples); ++i) add(data.wrong, wrong[i]);
+  std::set<int64_t> used;
+  for (const Example& e : wrong) {
+    if (data.wrong.size() == kExamples) break;
+    const auto& p = e.pair->pair;
+    if (used.count(p.a) + used.count(p.b) > 0) continue;
+    used.insert({p.a, p.b});
+    add(data.wrong, e);
+  }
   // Every so many-th, so that easy and hard ones both show.
   for (size_t i = 0; i < kExamples && !right.empty(); ++i)
     add(data.right, right[i * right.size() / kExamples]);
@@ -79,8 +95,7 @@ std::string demo_report(const DemoRecord& record, const TrainOptions& train, con
   data.title = "tern demo";
   data.summary = fmt::format(
       "A face network of {:.2f} million parameters, trained for {:.0f} seconds on {} drawn people, tells {} "
-      "people it has "
-      "never seen apart with {:.1f}% accuracy.",
+      "people it has never seen apart with {:.1f}% accuracy.",
       static_cast<double>(record.parameters) / 1e6, record.training_seconds, people.identities(), e.people,
       100 * e.verification.accuracy_mean);
   data.steps = record.steps;
@@ -96,19 +111,23 @@ std::string demo_report(const DemoRecord& record, const TrainOptions& train, con
   data.accuracy_std = e.verification.accuracy_std;
   data.people = e.people;
   data.photos = e.photos;
+  data.fold_pairs = e.fold_pairs;
+  data.same_pairs = e.same;
+  data.different_pairs = e.different;
   for (const auto& p : trained.pairs) {
     data.distances.push_back(p.distance);
     data.same.push_back(p.pair.same ? 1 : 0);
-    (p.pair.same ? data.same_pairs : data.different_pairs)++;
   }
   data.threshold = e.verification.threshold;
   choose_examples(trained, unseen, data);
-  for (int64_t person = 0; person < std::min<int64_t>(8, unseen.identities()); ++person) {
+  for (int64_t person = 0; person < std::min<int64_t>(12, unseen.identities()); ++person) {
     report::MontagePerson row{unseen.identity_name(person), {}};
-    for (int64_t photo = 0; photo < std::min<int64_t>(8, unseen.options().photos); ++photo)
-      row.photos.push_back(unseen.load(person * unseen.options().photos + photo));
+    for (int64_t photo = 0; photo < std::min<int64_t>(6, unseen.options().photos); ++photo)
+      row.photos.push_back(shown(unseen, person * unseen.options().photos + photo));
     data.montage.push_back(std::move(row));
   }
+  data.photo_note = fmt::format("drawn here at {0} x {0} pixels, the network sees {1} x {1}", kShownSide,
+                                unseen.options().size);
   data.run_card = {
       {"network", fmt::format("{}, {} parameters", train.card.spec.arch, record.parameters)},
       {"trained on", fmt::format("{} photos of {} people", people.size(), people.identities())},

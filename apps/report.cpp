@@ -190,13 +190,14 @@ std::string results_figure(const ReportData& data) {
       "FAR&nbsp;1%</th>"
       "<th>TAR at FAR 0.1%</th></tr></thead><tbody>" +
           rows + "</tbody></table>",
-      fmt::format("Verification on {} unseen people ({} photos): accuracy over folds with the threshold "
-                  "chosen on the other "
-                  "folds (half of all pairs show one person, so guessing gives 50%); AUC, equal error rate "
-                  "(EER) and true "
-                  "accept rate (TAR) at a false accept rate (FAR) over {} same and {} different pairs.",
-                  thousands(data.people), thousands(data.photos), thousands(data.same_pairs),
-                  thousands(data.different_pairs)),
+      fmt::format(
+          "Verification on {} unseen people ({} photos): accuracy over {} pairs in folds, the threshold "
+          "chosen on "
+          "the other folds (half of the pairs show one person, so guessing gives 50%); AUC, equal error rate "
+          "(EER) and true accept rate (TAR) at a false accept rate (FAR) over all {} same and {} different "
+          "pairs.",
+          thousands(data.people), thousands(data.photos), thousands(data.fold_pairs),
+          thousands(data.same_pairs), thousands(data.different_pairs)),
       " class=\"wide\"");
 }
 
@@ -232,7 +233,7 @@ std::string pairs_figure(const std::vector<ExamplePair>& pairs, const std::strin
   for (const ExamplePair& p : pairs) most = std::max(most, p.distance);
   std::string cards;
   for (const ExamplePair& p : pairs) {
-    const std::string truth = p.same ? "same person" : "different people";
+    const std::string truth = p.same ? "it is one person" : "they are two people";
     const std::string a = photos.tag(p.a, "first photo"), b = photos.tag(p.b, "second photo");
     if (a.empty() || b.empty()) continue;
     const bool judged_same = p.distance <= threshold;
@@ -241,7 +242,7 @@ std::string pairs_figure(const std::vector<ExamplePair>& pairs, const std::strin
                          R"(<p><b>{:.2f}</b> judged {}<br>{} {}</p></div>)",
                          a, b, judged_same ? "same" : "different", 100 * p.distance / most,
                          100 * threshold / most, p.distance, judged_same ? "same" : "different",
-                         judged_same == p.same ? "and it is" : "but it is", truth);
+                         judged_same == p.same ? "and" : "but", truth);
   }
   if (cards.empty()) return "";
   return figure("<h3>" + heading + "</h3><div class=\"pairs\">" + cards + "</div>", caption,
@@ -273,9 +274,10 @@ std::string montage_section(const ReportData& data, Photos& photos) {
   }
   if (people.empty()) return "";
   return "<h2>The people</h2>" +
-         figure("<div class=\"people\">" + people + "</div>",
-                "Each strip shows photos of one person; everything but the person changes from photo "
-                "to photo.");
+         figure(
+             "<div class=\"people\">" + people + "</div>",
+             "Each strip shows photos of one person; everything but the person changes from photo to photo" +
+                 (data.photo_note.empty() ? "" : "; " + html_escaped(data.photo_note)) + ".");
 }
 
 std::string tiles(const ReportData& data) {

@@ -47,7 +47,9 @@ struct ReportData {
   // Judgement on unseen people. results[0] is the trained network, roc[0] its curve.
   std::vector<MethodResult> results;
   double accuracy_std = 0;
-  int64_t people = 0, photos = 0, same_pairs = 0, different_pairs = 0;
+  int64_t people = 0, photos = 0;
+  int64_t fold_pairs = 0;                       // behind the accuracy, half of them of one person
+  int64_t same_pairs = 0, different_pairs = 0;  // behind AUC, EER and TAR
   std::vector<RocSeries> roc;
   std::vector<double> distances;
   std::vector<uint8_t> same;
@@ -55,6 +57,7 @@ struct ReportData {
 
   std::vector<ExamplePair> right, wrong;
   std::vector<MontagePerson> montage;
+  std::string photo_note;  // what else to know of the photos: "drawn larger than the network sees them"
   std::vector<std::pair<std::string, std::string>> run_card;  // name, value
 };
 

@@ -162,7 +162,10 @@ std::string draw_legend(const Chart& chart) {
   for (const Series& series : chart.series) {
     if (series.name.empty()) continue;
     out += fmt::format(R"(<span><i class="swatch c-{}{}"></i>{}</span>)", series.color,
-                       series.dashed ? " dashed" : "", html_escaped(series.name));
+                       series.faint    ? " faint"
+                       : series.dashed ? " dashed"
+                                       : "",
+                       html_escaped(series.name));
   }
   return out + "</div>";
 }

@@ -25,7 +25,8 @@ ReportData sample(int64_t photos_of_each = 4) {
   data.validation_steps = {100, 400, 700};
   data.validation_auc = {0.9, 0.95, 0.97};
   data.results = {{"trained network", 0.96, 0.99, 0.04, 0.9, 0.7}, {"raw pixels", 0.7, 0.77, 0.3, 0.1, 0.02}};
-  data.people = 200, data.photos = 2000, data.same_pairs = 9000, data.different_pairs = 1990000;
+  data.people = 200, data.photos = 2000, data.fold_pairs = 6000, data.same_pairs = 9000,
+  data.different_pairs = 1990000;
   data.roc = {{"trained network", {0, 1e-4, 1e-2, 1}, {0, 0.5, 0.9, 1}},
               {"raw pixels", {0, 0.1, 1}, {0, 0.4, 1}}};
   for (int i = 0; i < 500; ++i) {
