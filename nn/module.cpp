@@ -165,7 +165,8 @@ void for_each_module(Module& root, const std::function<void(const std::string& p
 
 EvalScope::EvalScope(Module& root) {
   for_each_module(root, [this](const std::string&, Module& module) {
-    if (module.training_) was_training_.push_back(&module);
+    if (!module.training_) return;  // not even written: many threads may share a model in evaluation mode
+    was_training_.push_back(&module);
     module.training_ = false;
   });
 }
