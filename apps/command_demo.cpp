@@ -126,6 +126,7 @@ void print(const GlobalOptions& global, const DemoRecord& record, const std::str
     nlohmann::ordered_json out{{"people", record.judged[0].evaluation.people},
                                {"seconds", record.seconds},
                                {"training_seconds", record.training_seconds},
+                               {"model", record.checkpoint},
                                {"report", report}};
     for (const auto& j : record.judged) out[j.name] = row_of(j);
     std::cout << out.dump() << '\n';
@@ -137,8 +138,8 @@ void print(const GlobalOptions& global, const DemoRecord& record, const std::str
   for (const auto& j : record.judged)
     std::cout << fmt::format("{:<20} {:>10.4f} {:>8.4f} {:>8.4f}\n", j.name,
                              j.evaluation.verification.accuracy_mean, j.evaluation.auc, j.evaluation.eer);
-  std::cout << fmt::format("{:.0f} s in all, {:.0f} s of training\n{}\n", record.seconds,
-                           record.training_seconds, report);
+  std::cout << fmt::format("{:.0f} s in all, {:.0f} s of training\nmodel: {}\n{}\n", record.seconds,
+                           record.training_seconds, record.checkpoint, report);
 }
 
 int run(const GlobalOptions& global, const Options& options) {

@@ -73,7 +73,7 @@ int run(const GlobalOptions& global, const std::string& file) {
 void add_info(Cli& cli) {
   auto file = std::make_shared<std::string>();
   CLI::App* sub = cli.command("info", "Describe this build and machine, or a model file",
-                              "  tern info\n  tern info runs/demo/checkpoints/step-000500.safetensors",
+                              "  tern info\n  tern info runs/demo/checkpoints/step-000700.safetensors",
                               [&cli, file] { return run(cli.global, *file); });
   sub->add_option("FILE", *file, "A model file");
 }

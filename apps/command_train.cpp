@@ -151,7 +151,7 @@ int run(const GlobalOptions& global, CLI::App& sub, TrainFlags& flags) {
   if (!flags.init_from.empty() && flags.train.resume.empty()) load_weights(*model, flags.init_from);
   if (flags.dry_run) flags.train.resume.clear();  // it would cut the run's metrics back
   ConsoleObserver console(global, flags.train.log_every);
-  for (const auto& note : notes) console.on_warning(note);
+  for (const auto& note : notes) console.note(note);
   SignalGuard signals;
   flags.train.stop = [] { return SignalGuard::received() != 0; };
   if (flags.dry_run) return print_needs(global, *model, people, flags.train);

@@ -1,6 +1,7 @@
 #include "tern/apps/console.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,15 +33,23 @@ std::string step_text(const StepInfo& info) {
       info.images_per_s, duration(left));
 }
 
+size_t terminal_columns() {
+  winsize size{};
+  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
+}
+
 }  // namespace
 
-bool stderr_is_terminal() { return isatty(STDERR_FILENO) == 1; }
+bool stderr_is_terminal() {
+  const char* term = std::getenv("TERM");
+  return isatty(STDERR_FILENO) == 1 && term && std::string_view(term) != "dumb";
+}
 
 bool use_color(const GlobalOptions& global) {
   if (global.color != "auto") return global.color == "always";
   const char* no_color = std::getenv("NO_COLOR");
-  const char* term = std::getenv("TERM");
-  return stderr_is_terminal() && (!no_color || !*no_color) && term && std::string_view(term) != "dumb";
+  return stderr_is_terminal() && (!no_color || !*no_color);
 }
 
 ConsoleObserver::ConsoleObserver(const GlobalOptions& global, int64_t log_every)
@@ -53,8 +62,10 @@ ConsoleObserver::~ConsoleObserver() {
   if (drawn_) std::cerr << '\n';
 }
 
-void ConsoleObserver::line(const std::string& text) {
-  if (quiet_) return;
+void ConsoleObserver::note(const std::string& text) { line("note: " + text); }
+
+void ConsoleObserver::line(const std::string& text, bool always) {
+  if (quiet_ && !always) return;
   if (drawn_) std::cerr << "\r\x1b[K";
   drawn_ = false;
   std::cerr << text << '\n';
@@ -73,12 +84,15 @@ void ConsoleObserver::draw(const StepInfo& info) {
   const auto now = std::chrono::steady_clock::now();
   if (info.step < info.steps && now - last_draw_ < std::chrono::milliseconds(100)) return;
   last_draw_ = now;
-  constexpr int kWidth = 20;
-  const int filled = info.steps > 0 ? static_cast<int>(kWidth * info.step / info.steps) : kWidth;
+  // A line that wraps could not be drawn over: its end is cut off.
+  const size_t columns = terminal_columns();
+  const int width = columns >= 110 ? 20 : 10;
+  const size_t room = columns > static_cast<size_t>(width) + 4 ? columns - static_cast<size_t>(width) - 4 : 0;
+  const int filled = info.steps > 0 ? static_cast<int>(width * info.step / info.steps) : width;
   std::cerr << "\r\x1b[K" << (color_ ? "\x1b[36m" : "") << '['
             << std::string(static_cast<size_t>(filled), '=')
-            << std::string(static_cast<size_t>(kWidth - filled), ' ') << ']' << (color_ ? "\x1b[0m" : "")
-            << ' ' << step_text(info) << std::flush;
+            << std::string(static_cast<size_t>(width - filled), ' ') << ']' << (color_ ? "\x1b[0m" : "")
+            << ' ' << step_text(info).substr(0, room) << std::flush;
   drawn_ = true;
 }
 
@@ -96,7 +110,7 @@ void ConsoleObserver::on_evaluation(const EvaluationInfo& info) {
 }
 
 void ConsoleObserver::on_warning(const std::string& text) {
-  line((color_ ? "\x1b[33mwarning:\x1b[0m " : "warning: ") + text);
+  line((color_ ? "\x1b[33mwarning:\x1b[0m " : "warning: ") + text, true);
 }
 
 void ConsoleObserver::on_end(const TrainResult& result) {

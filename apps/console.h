@@ -10,15 +10,16 @@
 
 namespace tern::app {
 
-// Whether stderr takes colours: a terminal, TERM other than dumb, NO_COLOR unset or empty; --color overrides.
+// Whether stderr takes colours: a terminal, NO_COLOR unset or empty; --color overrides.
 bool use_color(const GlobalOptions& global);
-bool stderr_is_terminal();
+bool stderr_is_terminal();  // one that can move its cursor: TERM is set, and not to dumb
 
 class ConsoleObserver final : public Observer {
  public:
   ConsoleObserver(const GlobalOptions& global, int64_t log_every);
   ~ConsoleObserver() override;
 
+  void note(const std::string& text);
   void on_start(const RunInfo& info) override;
   void on_step(const StepInfo& info) override;
   void on_evaluation(const EvaluationInfo& info) override;
@@ -26,7 +27,7 @@ class ConsoleObserver final : public Observer {
   void on_end(const TrainResult& result) override;
 
  private:
-  void line(const std::string& text);  // above the bar
+  void line(const std::string& text, bool always = false);  // above the bar
   void draw(const StepInfo& info);
 
   bool quiet_, bar_, color_;

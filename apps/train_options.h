@@ -20,7 +20,7 @@ struct TrainFlags {
   int64_t epochs = 0;  // 0: --max-steps counts
   int batch_p = 0;
   int64_t batch_size = 0;
-  std::string margin, mining = "batch-hard", distance = "euclidean";
+  std::string margin, mining = "batch-all", distance = "euclidean";
   std::string augment = "basic", precision = "f32";
   std::string out = "runs", name, init_from, on_collapse = "warn";
   bool dry_run = false;

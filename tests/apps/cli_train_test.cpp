@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/ioctl.h>
+
 #include <algorithm>
-#include <cctype>
+#include <thread>
+#include <utility>
 
 #include "tern/core/error.h"
 #include "tests/apps/faces.h"
@@ -54,6 +57,57 @@ TEST_F(LongCliTrain, PrintsOneObjectAndPlainLines) {
   const Ended text = tern(train("b", {"--max-steps", "2", "--quiet"}), {.environment = {{"NO_COLOR", "1"}}});
   EXPECT_EQ(text.err, "");
   EXPECT_NE(text.out.find("runs/b/checkpoints/" + last(2) + "\n"), std::string::npos) << text.out;
+}
+
+// A terminal of some columns; what was written to it.
+class Terminal {
+ public:
+  explicit Terminal(unsigned short columns) : master_(::posix_openpt(O_RDWR | O_NOCTTY)) {
+    if (master_ < 0 || ::grantpt(master_) != 0 || ::unlockpt(master_) != 0) return;
+    path = ::ptsname(master_);
+    const winsize size{24, columns, 0, 0};
+    ::ioctl(master_, TIOCSWINSZ, &size);
+    slave_ = ::open(path.c_str(), O_WRONLY | O_NOCTTY);
+    reader_ = std::thread([this] {
+      char buffer[4096];
+      for (ssize_t n; (n = ::read(master_, buffer, sizeof buffer)) > 0;)
+        text_.append(buffer, static_cast<size_t>(n));
+    });
+  }
+  ~Terminal() { close(); }
+  std::string close() {
+    if (slave_ >= 0) ::close(std::exchange(slave_, -1));
+    if (reader_.joinable()) reader_.join();
+    if (master_ >= 0) ::close(std::exchange(master_, -1));
+    return text_;
+  }
+  std::string path;
+
+ private:
+  int master_, slave_ = -1;
+  std::thread reader_;
+  std::string text_;
+};
+
+TEST_F(LongCliTrain, ABarOnATerminalThatFitsIt) {
+  const auto shown = [&](const std::string& name, const std::map<std::string, std::string>& environment) {
+    Terminal terminal(60);
+    EXPECT_FALSE(terminal.path.empty());
+    const Ended run = tern(train(name, {"--max-steps", "3"}),
+                           {.environment = environment, .out = "", .err = terminal.path});
+    EXPECT_EQ(run.code, 0);
+    return terminal.close();
+  };
+  const std::string colored = shown("a", {{"TERM", "xterm"}, {"NO_COLOR", ""}});
+  EXPECT_NE(colored.find("\r\x1b[K\x1b[36m["), std::string::npos) << colored;
+  const std::string plain = shown("b", {{"TERM", "xterm"}, {"NO_COLOR", "1"}});
+  EXPECT_NE(plain.find("\r\x1b[K["), std::string::npos) << plain;
+  EXPECT_EQ(plain.find("\x1b[3"), std::string::npos) << plain;
+  for (size_t at = plain.find("\x1b[K["); at != std::string::npos; at = plain.find("\x1b[K[", at + 1))
+    EXPECT_LT(plain.find_first_of("\r\n", at) - at - 3, 60U) << plain.substr(at + 3, 100);
+  const std::string dumb = shown("c", {{"TERM", "dumb"}});
+  EXPECT_EQ(dumb.find('\x1b'), std::string::npos) << dumb;
+  EXPECT_NE(dumb.find("step 3/3"), std::string::npos) << dumb;
 }
 
 TEST_F(LongCliTrain, ThreadsAndWorkersChangeNoByte) {

@@ -57,7 +57,7 @@ struct Ended {
 struct Surroundings {
   std::map<std::string, std::string> environment;
   int64_t file_limit = 0;  // > 0: no file may grow beyond so many bytes
-  std::string out;         // where standard output goes; empty: it is kept
+  std::string out, err;    // where standard output and error go; empty: they are kept
 };
 
 // A process that runs in a folder. The destructor ends it.
@@ -67,6 +67,7 @@ class Running {
           const Surroundings& with = {})
       : out_(folder + "/.out"), err_(folder + "/.err"), begin_(std::chrono::steady_clock::now()) {
     if (!with.out.empty()) out_ = with.out, keeps_out_ = false;
+    if (!with.err.empty()) err_ = with.err, keeps_err_ = false;
     args.insert(args.begin(), program);
     std::vector<char*> argv;
     for (auto& arg : args) argv.push_back(arg.data());
@@ -84,7 +85,7 @@ class Running {
 
   void signal(int number) const { ::kill(pid_, number); }
   std::string out() const { return keeps_out_ ? read_text(out_) : ""; }
-  std::string err() const { return read_text(err_); }
+  std::string err() const { return keeps_err_ ? read_text(err_) : ""; }
   bool ended() const {
     siginfo_t info{};
     return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
@@ -128,7 +129,7 @@ class Running {
   }
 
   std::string out_, err_;
-  bool keeps_out_ = true;
+  bool keeps_out_ = true, keeps_err_ = true;
   std::chrono::steady_clock::time_point begin_;
   pid_t pid_ = -1;
 };
