@@ -133,8 +133,9 @@ FolderDataset::FolderDataset(std::string root, FolderOptions options)
   for (const std::string& name : options_.include)
     if (!std::binary_search(names_.begin(), names_.end(), name)) missing_.push_back(name);
   check<DataError>(identities() >= options_.min_identities, escaped(root_), ": ", identities(),
-                   identities() == 1 ? " person with " : " people with ", size(), " photos in ", folders,
-                   " folders, at least ", options_.min_identities, " needed; hint: ", kAccepted);
+                   identities() == 1 ? " person with " : " people with ", size(),
+                   size() == 1 ? " photo in " : " photos in ", folders, " folders, at least ",
+                   options_.min_identities, " needed; hint: ", kAccepted);
 }
 
 void FolderDataset::scan_identity(const std::string& name) {

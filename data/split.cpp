@@ -23,7 +23,8 @@ IdentitySplit split_identities(int64_t identities, double fraction, uint64_t see
     return split;
   }
   check<DataError>(identities >= 4, "split: ", identities,
-                   " people cannot be split into two sides of at least 2");
+                   " people cannot be split into two sides of at least 2; hint: more people, or none held "
+                   "out (--val-split 0)");
   PhiloxSequence random(seed, RandomStream::Split, 0);
   for (int64_t i = identities - 1; i > 0; --i)
     std::swap(order[i], order[random.below(static_cast<uint32_t>(i + 1))]);
