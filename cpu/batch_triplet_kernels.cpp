@@ -58,6 +58,57 @@ float min_above(const float* row, float threshold, int64_t n) {
   return min_lanes(min(min(least[0], least[1]), min(least[2], least[3])));
 }
 
+float max_finite(const float* row, int64_t n) {
+  V least = infinity();  // of the negated
+  for (int64_t j = 0; j < n; j += kLanes) {
+    const V x = V::load(row + j);
+    least = min(select(x < infinity(), -x, infinity()), least);
+  }
+  return -min_lanes(least);
+}
+
+void bucket_indices(const float* row, float lowest, float scale, int64_t buckets, int64_t n, int32_t* out) {
+  const V last(static_cast<float>(buckets - 1));
+  for (int64_t j = 0; j < n; j += kLanes) {
+    const V x = V::load(row + j);
+    V at = (x - V(lowest)) * V(scale);
+    at = select(at > V(0), at, V(0));
+    at = select(at < last, at, last);
+    at = select(x < infinity(), at, V(static_cast<float>(buckets)));
+    *reinterpret_cast<Vec<int32_t>::Unaligned*>(out + j) = __builtin_convertvector(at.v, Vec<int32_t>::Raw);
+  }
+}
+
+using W = Vec<double>;
+TERN_INLINE W load_wide(const float* p) {
+  typedef float Half __attribute__((vector_size(W::kLanes * sizeof(float)), aligned(4), may_alias));
+  return W(__builtin_convertvector(*reinterpret_cast<const Half*>(p), W::Raw));
+}
+
+void squared_distances(const float* a, const float* const b[4], int64_t d, double out[4]) {
+  const float *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3];
+  W s0(0.0), s1(0.0), s2(0.0), s3(0.0);
+  int64_t k = 0;
+  for (; k + W::kLanes <= d; k += W::kLanes) {
+    const W x = load_wide(a + k);
+    const W z0 = x - load_wide(b0 + k), z1 = x - load_wide(b1 + k);
+    const W z2 = x - load_wide(b2 + k), z3 = x - load_wide(b3 + k);
+    s0 = multiply_add(z0, z0, s0);
+    s1 = multiply_add(z1, z1, s1);
+    s2 = multiply_add(z2, z2, s2);
+    s3 = multiply_add(z3, z3, s3);
+  }
+  const double whole[4] = {sum_lanes(s0), sum_lanes(s1), sum_lanes(s2), sum_lanes(s3)};
+  for (int i = 0; i < 4; ++i) {
+    double rest = 0;
+    for (int64_t j = k; j < d; ++j) {
+      const double z = static_cast<double>(a[j]) - static_cast<double>(b[i][j]);
+      rest += z * z;
+    }
+    out[i] = whole[i] + rest;
+  }
+}
+
 double sum_finite(const float* row, int64_t n) {
   V sum(0);
   for (int64_t j = 0; j < n; j += kLanes) {
@@ -180,6 +231,37 @@ void negative_coefficients(const float* d, const float* slope, RowMetric metric,
   }
 }
 
+// Blocks of 16 x 16 are turned in a buffer, so that both sides move in whole cache lines.
+void add_transposed(const float* from, int64_t from_stride, const float* w, int64_t rows, int64_t columns,
+                    float* to, int64_t to_stride) {
+  constexpr int64_t kBlock = 16;
+  alignas(64) float turned[kBlock][kBlock];
+  for (int64_t j = 0; j < columns; j += kBlock) {
+    const int64_t wide = columns - j < kBlock ? columns - j : kBlock;
+    // The next rows are far apart: no hardware prefetcher sees them coming.
+    for (int64_t x = j + kBlock; x < j + 2 * kBlock && x < columns; ++x)
+      for (int64_t r = 0; r < rows; r += kBlock) __builtin_prefetch(from + x * from_stride + r);
+    for (int64_t r = 0; r < rows; r += kBlock) {
+      const int64_t high = rows - r < kBlock ? rows - r : kBlock;
+      const float* block = from + j * from_stride + r;
+      float* target = to + r * to_stride + j;
+      if (wide == kBlock && high == kBlock) {
+        for (int64_t x = 0; x < kBlock; ++x)
+          for (int64_t y = 0; y < kBlock; ++y) turned[y][x] = block[x * from_stride + y];
+        for (int64_t y = 0; y < kBlock; ++y)
+          for (int64_t x = 0; x < kBlock; x += kLanes) {
+            float* at = target + y * to_stride + x;
+            multiply_add(V::load(w + j + x), V::load(turned[y] + x), V::load(at)).store(at);
+          }
+      } else {
+        for (int64_t x = 0; x < wide; ++x)
+          for (int64_t y = 0; y < high; ++y)
+            target[y * to_stride + x] = w[j + x] * block[x * from_stride + y] + target[y * to_stride + x];
+      }
+    }
+  }
+}
+
 void pull(const float* u, const float* rows, int64_t stride, const int32_t* j, const float* c, int64_t count,
           int64_t d, float* out) {
   constexpr int kBlock = 4;
@@ -210,8 +292,18 @@ void pull(const float* u, const float* rows, int64_t stride, const int32_t* j, c
 
 }  // namespace
 
-constinit const TripletKernels triplet_table = {
-    gram_to_squared,       all_finite, min_above, sum_finite, collect, to_distance, triplet_stream,
-    negative_coefficients, pull};
+constinit const TripletKernels triplet_table = {.gram_to_squared = gram_to_squared,
+                                                .all_finite = all_finite,
+                                                .min_above = min_above,
+                                                .max_finite = max_finite,
+                                                .bucket_indices = bucket_indices,
+                                                .squared_distances = squared_distances,
+                                                .sum_finite = sum_finite,
+                                                .collect = collect,
+                                                .to_distance = to_distance,
+                                                .triplet_stream = triplet_stream,
+                                                .negative_coefficients = negative_coefficients,
+                                                .add_transposed = add_transposed,
+                                                .pull = pull};
 
 }  // namespace tern::cpu::TERN_ISA

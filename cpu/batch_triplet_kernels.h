@@ -33,6 +33,13 @@ struct TripletKernels {
   bool (*all_finite)(const float* row, int64_t n);
   // The smallest row_j > threshold, or +infinity.
   float (*min_above)(const float* row, float threshold, int64_t n);
+  // The largest finite one, or -infinity.
+  float (*max_finite)(const float* row, int64_t n);
+  // out_j = floor((row_j - lowest) * scale) within [0, buckets), or buckets for +infinity.
+  void (*bucket_indices)(const float* row, float lowest, float scale, int64_t buckets, int64_t n,
+                         int32_t* out);
+  // out_i = sum (a - b_i)^2 of four rows in f64, in the order that is fastest here.
+  void (*squared_distances)(const float* a, const float* const b[4], int64_t d, double out[4]);
   // The sum of the finite ones.
   double (*sum_finite)(const float* row, int64_t n);
   // Writes the j with low < row_j <= high, ascending; returns how many. out has room for n.
@@ -42,6 +49,9 @@ struct TripletKernels {
   void (*triplet_stream)(TripletStream& row);
   // out_j = -slope_j g(d_j): g = 1 / d (0 at 0), 2 or 1.
   void (*negative_coefficients)(const float* d, const float* slope, RowMetric metric, int64_t n, float* out);
+  // to[r, j] += w_j from[j, r] for r < rows, j < columns.
+  void (*add_transposed)(const float* from, int64_t from_stride, const float* w, int64_t rows,
+                         int64_t columns, float* to, int64_t to_stride);
   // out = sum_t c_t (u - u_{j_t}) over rows of stride floats; d values are written.
   void (*pull)(const float* u, const float* rows, int64_t stride, const int32_t* j, const float* c,
                int64_t count, int64_t d, float* out);

@@ -8,6 +8,7 @@
 #include "tern/cpu/reference/batch_triplet_loss.h"
 #include "tern/cpu/triplet_batch.h"
 #include "tern/cpu/triplet_gradient.h"
+#include "tern/cpu/triplet_row.h"
 #include "tern/cpu/triplet_rules.h"
 #include "tern/cpu/triplet_stats.h"
 
@@ -24,9 +25,17 @@ using TermsByAnchor = std::vector<std::vector<Term>>;
 
 template <class Row>
 void mine_into(const BatchTripletGeometry& g, int64_t anchor, Row& row, std::vector<Term>& terms) {
+  terms.reserve(row.positives().size());
+  std::vector<int64_t> chosen;
   mine_anchor(g, anchor, row, [&](int64_t p, int64_t n) {
-    terms.push_back({p, n, row.squared(p), row.squared(n)});
+    terms.push_back({p, n, 0, 0});
+    chosen.push_back(n);
   });
+  row.refine(chosen);
+  for (Term& term : terms) {
+    term.squared_ap = row.value(term.positive);
+    term.squared_an = row.value(term.negative);
+  }
 }
 
 template <class T>
@@ -34,7 +43,7 @@ TermsByAnchor mine_naively(const BatchTripletGeometry& g, const T* u, const int6
   TermsByAnchor found(static_cast<size_t>(g.n));
   parallel_for(g.n, 1, [&](int64_t begin, int64_t end) {
     for (int64_t a = begin; a < end; ++a) {
-      reference::TripletRow row(u, labels, g.n, g.d, a);
+      reference::TripletRow row(g, u, labels, a);
       mine_into(g, a, row, found[static_cast<size_t>(a)]);
     }
   });
@@ -44,19 +53,16 @@ TermsByAnchor mine_naively(const BatchTripletGeometry& g, const T* u, const int6
 TermsByAnchor mine_fast(const BatchTripletGeometry& g, const float* u, const int64_t* labels) {
   SortedBatch batch(u, labels, g.n, g.d);
   batch.pack();
-  const bool one_per_anchor =
-      g.options.mining == Mining::BatchHard || g.options.mining == Mining::EasyPositive;
   TermsByAnchor found(static_cast<size_t>(g.n));
   parallel_for(batch.tiles(), 1, [&](int64_t begin, int64_t end) {
     const Scratch<float> packed(kMaxTileRows * kRowStride), squares(kMaxTileRows * batch.padded);
-    TripletRowFinder row(batch);
+    FastTripletRow row(g, batch);
     for (int64_t tile = begin; tile < end; ++tile) {
       const int64_t first = tile * batch.tile_rows(), rows = std::min(batch.tile_rows(), g.n - first);
       batch.squared_tile(first, rows, packed.data(), squares.data());
       for (int64_t r = 0; r < rows; ++r) {
         if (!batch.has_terms(first + r)) continue;
         row.start(first + r, squares.data() + r * batch.padded);
-        if (!one_per_anchor) row.decide_positives();
         const int64_t anchor = batch.order[static_cast<size_t>(first + r)];
         mine_into(g, anchor, row, found[static_cast<size_t>(anchor)]);
       }
@@ -128,7 +134,7 @@ BatchTripletTerms all_triplets_naively(const BatchTripletGeometry& g, const T* u
   std::vector<std::vector<double>> d_ap(static_cast<size_t>(g.n)), d_an(static_cast<size_t>(g.n));
   parallel_for(g.n, 1, [&](int64_t begin, int64_t end) {
     for (int64_t a = begin; a < end; ++a) {
-      reference::TripletRow row(u, labels, g.n, g.d, a);
+      reference::TripletRow row(g, u, labels, a);
       std::vector<int64_t> negatives;
       row.negatives(negatives);
       sums[a] = 0;

@@ -72,40 +72,4 @@ struct SortedBatch {
   PackedB packed_;
 };
 
-// One anchor's distances as mining asks for them (cpu/triplet_rules.h). Every answer is what the exact
-// squared distances give; the Gram row only says which of them need to be computed.
-class TripletRowFinder {
- public:
-  explicit TripletRowFinder(const SortedBatch& batch);
-  // row: from squared_tile; overwritten.
-  void start(int64_t anchor_position, float* row);
-  void decide_positives();  // all at once: cheaper than one by one
-
-  std::span<const int64_t> positives() const { return positives_; }
-  double squared(int64_t index) { return exact_at(batch_.position[static_cast<size_t>(index)]); }
-  int64_t farthest_positive() { return extreme_positive(true); }
-  int64_t nearest_positive() { return extreme_positive(false); }
-  int64_t nearest_negative_above(double x);
-  int64_t farthest_negative();
-  void violators(double limit, Distance distance, std::vector<int64_t>& out);
-  void negatives(std::vector<int64_t>& out);
-
- private:
-  double exact_at(int64_t position);
-  void make_exact(std::span<const int32_t> positions);
-  int64_t extreme_positive(bool farthest);
-
-  const SortedBatch& batch_;
-  const TripletKernels& kernels_;
-  int64_t anchor_ = 0;
-  float* row_ = nullptr;  // squared distances, each within error_ of the exact one; the anchor's class masked
-  double error_ = 0;
-  std::vector<double> exact_;         // by position; negative: not computed yet
-  std::vector<float> class_squares_;  // row_ of the class, before it was masked
-  std::vector<int64_t> positives_;
-  std::vector<int32_t> candidates_;
-  std::vector<int32_t> unknown_;
-  int64_t farthest_negative_ = -1;  // once asked for
-};
-
 }  // namespace tern::cpu

@@ -1,16 +1,16 @@
 #pragma once
-// The mining rules of ops/batch_triplet_loss.h, written once over a Row: one anchor's exact squared
-// distances. The naive row (cpu/reference/) has them all; the fast one (cpu/triplet_batch.h) computes only
-// those that can decide.
+// The mining rules of ops/batch_triplet_loss.h, written once over a Row: one anchor's distances. The naive
+// row (cpu/reference/) computes them all; the fast one (cpu/triplet_row.h) only those that can decide.
 //
 //   struct Row {
-//     std::span<const int64_t> positives();       // ascending
-//     double squared(int64_t j);                  // exact
-//     int64_t farthest_positive(), nearest_positive();
-//     int64_t nearest_negative_above(double x);   // argmin { squared(n) : squared(n) > x }
-//     int64_t farthest_negative();
-//     void violators(double limit, Distance, std::vector<int64_t>& out);  // n with d < limit, ascending
-//     void negatives(std::vector<int64_t>& out);  // ascending
+//     std::span<const int64_t> positives();                  // ascending
+//     int64_t farthest_positive(), nearest_positive(), farthest_negative();
+//     int64_t nearest_negative(int64_t beyond);              // argmin { d_an : d_an > d(beyond) }; -1: of
+//     all bool closer(int64_t n, int64_t p);                     // d_an < d_ap + margin void
+//     violators(int64_t p, std::vector<int64_t>& out);  // all n with closer(n, p), in any order void
+//     negatives(std::vector<int64_t>& out);             // ascending double squared(int64_t j); // exact
+//     double value(int64_t j);                               // the same to rounding in f64
+//     void refine(std::span<const int64_t>);                 // their values will be asked for
 //   };
 // What does not exist is -1; equals go to the lowest index.
 
@@ -28,6 +28,11 @@ namespace tern::cpu {
 inline double distance_of(double squared, Distance distance) {
   if (distance == Distance::Euclidean) return std::sqrt(squared);
   return distance == Distance::Cosine ? 0.5 * squared : squared;
+}
+
+inline double square_of(double d, Distance distance) {
+  if (distance == Distance::Euclidean) return d * d;
+  return distance == Distance::Cosine ? 2 * d : d;
 }
 
 // g of the header: the gradient of d_ij with respect to u_i is g (u_i - u_j). Capped so that sums of it fit
@@ -72,22 +77,23 @@ struct NegativeWeights {
 // n for the pair (anchor, p), or -1.
 template <class Row>
 int64_t mine_negative(const BatchTripletGeometry& g, int64_t anchor, int64_t p, Row& row) {
-  const double d_ap = distance_of(row.squared(p), g.options.distance);
   switch (g.options.mining) {
     case Mining::SemiHard: {
-      const int64_t n = row.nearest_negative_above(row.squared(p));
-      return n >= 0 && distance_of(row.squared(n), g.options.distance) < d_ap + g.options.margin ? n : -1;
+      const int64_t n = row.nearest_negative(p);
+      return n >= 0 && row.closer(n, p) ? n : -1;
     }
     case Mining::SemiHardOrHardest: {
-      const int64_t n = row.nearest_negative_above(row.squared(p));
+      const int64_t n = row.nearest_negative(p);
       return n >= 0 ? n : row.farthest_negative();
     }
     case Mining::RandomViolator: {
       if (p < anchor) return -1;
       std::vector<int64_t> found;
-      row.violators(d_ap + g.options.margin, g.options.distance, found);
+      row.violators(p, found);
       if (found.empty()) return -1;
-      return found[uniform_below(mining_bits(g, anchor, p), static_cast<uint32_t>(found.size()))];
+      const auto at = uniform_below(mining_bits(g, anchor, p), static_cast<uint32_t>(found.size()));
+      std::nth_element(found.begin(), found.begin() + at, found.end());
+      return found[at];
     }
     default: return -1;
   }
@@ -100,7 +106,7 @@ void mine_anchor(const BatchTripletGeometry& g, int64_t anchor, Row& row, Emit&&
     const bool hard = g.options.mining == Mining::BatchHard;
     const int64_t p = hard ? row.farthest_positive() : row.nearest_positive();
     if (p < 0) return;
-    const int64_t n = row.nearest_negative_above(hard ? -1 : row.squared(p));
+    const int64_t n = row.nearest_negative(hard ? -1 : p);
     if (n >= 0) emit(p, n);
     return;
   }
@@ -113,6 +119,7 @@ void mine_anchor(const BatchTripletGeometry& g, int64_t anchor, Row& row, Emit&&
     }
     return;
   }
+  row.refine(row.positives());
   for (const int64_t p : row.positives()) {
     const int64_t n = mine_negative(g, anchor, p, row);
     if (n >= 0) emit(p, n);

@@ -78,7 +78,7 @@ struct DistanceSummary {
 // about all positive and all negative pairs. Quantiles come from at most kQuantileSamples evenly spaced
 // pairs.
 struct TripletStats {
-  static constexpr int64_t kQuantileSamples = 16384;
+  static constexpr int64_t kQuantileSamples = 4096;
   int64_t valid = 0;           // triplets (a,p,n) that exist in the batch
   int64_t terms = 0;           // terms the rule gave
   int64_t active = 0;          // terms with a loss above 0

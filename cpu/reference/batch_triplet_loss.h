@@ -16,9 +16,10 @@ namespace tern::cpu::reference {
 class TripletRow {
  public:
   template <class T>
-  TripletRow(const T* u, const int64_t* labels, int64_t n, int64_t d, int64_t anchor) {
-    for (int64_t j = 0; j < n; ++j) {
-      squared_.push_back(squared_distance(u + anchor * d, u + j * d, d));
+  TripletRow(const BatchTripletGeometry& g, const T* u, const int64_t* labels, int64_t anchor)
+      : options_(g.options) {
+    for (int64_t j = 0; j < g.n; ++j) {
+      squared_.push_back(squared_distance(u + anchor * g.d, u + j * g.d, g.d));
       if (labels[j] != labels[anchor]) negatives_.push_back(j);
       else if (j != anchor) positives_.push_back(j);
     }
@@ -26,13 +27,21 @@ class TripletRow {
 
   std::span<const int64_t> positives() const { return positives_; }
   double squared(int64_t j) const { return squared_[static_cast<size_t>(j)]; }
+  double value(int64_t j) const { return squared(j); }
+  void refine(std::span<const int64_t>) const {}
   int64_t farthest_positive() const { return farthest(positives_); }
   int64_t farthest_negative() const { return farthest(negatives_); }
-  int64_t nearest_positive() const { return nearest_above(positives_, -1); }
-  int64_t nearest_negative_above(double x) const { return nearest_above(negatives_, x); }
-  void violators(double limit, Distance distance, std::vector<int64_t>& out) const {
+  int64_t nearest_positive() const { return nearest(positives_, -1); }
+  int64_t nearest_negative(int64_t beyond) const {
+    return nearest(negatives_, beyond < 0 ? -1 : squared(beyond));
+  }
+  bool closer(int64_t n, int64_t p) const {
+    const Distance distance = options_.distance;
+    return distance_of(squared(n), distance) < distance_of(squared(p), distance) + options_.margin;
+  }
+  void violators(int64_t p, std::vector<int64_t>& out) const {
     for (const int64_t n : negatives_)
-      if (distance_of(squared(n), distance) < limit) out.push_back(n);
+      if (closer(n, p)) out.push_back(n);
   }
   void negatives(std::vector<int64_t>& out) const { out = negatives_; }
 
@@ -43,12 +52,13 @@ class TripletRow {
       if (best < 0 || squared(j) > squared(best)) best = j;
     return best;
   }
-  int64_t nearest_above(const std::vector<int64_t>& from, double x) const {
+  int64_t nearest(const std::vector<int64_t>& from, double x) const {
     int64_t best = -1;
     for (const int64_t j : from)
       if (squared(j) > x && (best < 0 || squared(j) < squared(best))) best = j;
     return best;
   }
+  const BatchTripletOptions& options_;
   std::vector<double> squared_;
   std::vector<int64_t> positives_, negatives_;
 };

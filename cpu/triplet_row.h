@@ -1,0 +1,81 @@
+#pragma once
+// One anchor's distances as mining asks for them (cpu/triplet_rules.h): Gram proposes, direct differences
+// decide.
+//
+// A Gram value lies within error_ of the exact squared distance, a difference summed in f64 in any order
+// within a few parts in 10^14. A question is answered from the Gram values where these intervals leave no
+// doubt; what is in doubt is refined to f64, and what then still is, to the exact sum. Nearest-negative
+// questions go through buckets of the negatives by s, made once per anchor, so that a question touches a few
+// of them instead of all.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tern/cpu/triplet_batch.h"
+
+namespace tern::cpu {
+
+class FastTripletRow {
+ public:
+  FastTripletRow(const BatchTripletGeometry& geometry, const SortedBatch& batch);
+  // row: the anchor's, from squared_tile; overwritten.
+  void start(int64_t anchor_position, float* row);
+
+  std::span<const int64_t> positives() const { return positives_; }
+  int64_t farthest_positive() { return extreme_positive(true); }
+  int64_t nearest_positive() { return extreme_positive(false); }
+  int64_t farthest_negative();
+  int64_t nearest_negative(int64_t beyond);
+  bool closer(int64_t n, int64_t p);
+  void violators(int64_t p, std::vector<int64_t>& out);
+  void negatives(std::vector<int64_t>& out);
+  double squared(int64_t index) { return exact_at(position_of(index)); }
+  double value(int64_t index) { return value_at(position_of(index)); }
+  void refine(std::span<const int64_t> indices);  // makes their values known: cheaper together
+
+ private:
+  struct Interval {
+    double low, high;
+  };
+  int64_t position_of(int64_t index) const { return batch_.position[static_cast<size_t>(index)]; }
+  int64_t index_of(int64_t position) const { return batch_.order[static_cast<size_t>(position)]; }
+  double gram_at(int64_t position) const;  // s, also of the anchor's class
+  Interval square_interval(int64_t position) const;
+  double value_at(int64_t position);
+  void make_values(std::span<const int32_t> positions);
+  double exact_at(int64_t position);
+  void make_exact(std::span<const int32_t> positions);
+  int64_t extreme_positive(bool farthest);
+  // Of candidates_[0, count): keeps those that may be the lowest above bound; whether one may not be above it
+  // at all.
+  bool narrow(Interval bound, int64_t& count);
+  // The lowest of candidates_[0, count) above position p (-1: of all).
+  int64_t decide_lowest(int64_t p, int64_t count);
+
+  // Buckets.
+  void sort_into_buckets();
+  int64_t bucket_of(double square) const;
+
+  const BatchTripletGeometry& geometry_;
+  const SortedBatch& batch_;
+  const TripletKernels& kernels_;
+  int64_t anchor_ = 0, class_begin_ = 0;
+  float* row_ = nullptr;  // squared distances; the anchor's class masked by +infinity
+  double error_ = 0;
+  double value_error_;                 // relative
+  std::vector<double> value_, exact_;  // by position; negative: not computed yet
+  std::vector<float> class_squares_;   // row_ of the class, before it was masked
+  std::vector<int64_t> positives_;
+  std::vector<int32_t> candidates_, unknown_;
+  int64_t farthest_negative_ = -1;  // once asked for
+
+  bool sorted_ = false;
+  float lowest_ = 0, scale_ = 0;  // bucket = (s - lowest_) * scale_
+  int64_t buckets_;
+  std::vector<int32_t> bucket_;        // by position
+  std::vector<int32_t> bucket_begin_;  // [buckets_ + 2]: the last one holds what is masked
+  std::vector<int32_t> by_bucket_;     // positions
+};
+
+}  // namespace tern::cpu
