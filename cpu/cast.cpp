@@ -4,9 +4,17 @@
 #include <type_traits>
 
 #include "tern/core/parallel.h"
+#include "tern/cpu/cast_kernels.h"
+#include "tern/cpu/isa.h"
 
 namespace tern::cpu {
 namespace {
+
+const CastKernels& kernels() {
+  return isa_pick(
+      []() -> auto& { return baseline::cast_table; }, []() -> auto& { return avx2::cast_table; },
+      []() -> auto& { return avx512::cast_table; });
+}
 
 template <class To, class From>
 To convert(From value) {
@@ -47,9 +55,15 @@ void with_pointer(const Tensor& x, Body&& body) {
 void cast(const Tensor& x, const Tensor& y) {
   with_pointer(x, [&](const auto* from) {
     with_pointer(y, [&](auto* to) {
+      using From = std::remove_cvref_t<decltype(*from)>;
       using To = std::remove_pointer_t<decltype(to)>;
       parallel_for(x.numel(), 1 << 15, [=](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) to[i] = convert<To>(from[i]);
+        if constexpr (std::is_same_v<From, bfloat16> && std::is_same_v<To, float>)
+          return kernels().widen(from + begin, to + begin, end - begin);
+        else if constexpr (std::is_same_v<From, float> && std::is_same_v<To, bfloat16>)
+          return kernels().narrow(from + begin, to + begin, end - begin);
+        else
+          for (int64_t i = begin; i < end; ++i) to[i] = convert<To>(from[i]);
       });
     });
   });

@@ -7,6 +7,9 @@
 // as a body element:
 //   for (; i + V::kLanes <= n; i += V::kLanes) f(V::load(x + i)).store(y + i);
 //   if (i < n) f(V::load_partial(x + i, n - i)).store_partial(y + i, n - i);
+//
+// A kernel that takes activations is a template on their type T = float or bfloat16: Vec<float> loads and
+// stores both, and computes in f32. Parameters, statistics and their gradients stay float.
 
 #include <cstddef>
 #include <cstdint>
@@ -29,6 +32,10 @@ inline constexpr int kVectorBytes = 16;
 #endif
 
 #define TERN_INLINE [[gnu::always_inline]] inline
+
+}  // namespace tern::cpu::TERN_ISA
+#include "tern/cpu/vec_bf16.h"
+namespace tern::cpu::TERN_ISA {
 
 template <class T>
 struct IntOf;
@@ -80,6 +87,19 @@ struct Vec {
     T buffer[kLanes];
     store(buffer);
     for (int64_t i = 0; i < n; ++i) p[i] = buffer[i];
+  }
+  // bf16 in memory, f32 in the register.
+  TERN_INLINE static Vec load(const bfloat16* p) { return Vec(widen_bf16(p)); }
+  TERN_INLINE void store(bfloat16* p) const { narrow_bf16(v, p); }
+  TERN_INLINE static Vec load_partial(const bfloat16* p, int64_t n) {
+    bfloat16 buffer[kLanes] = {};
+    for (int64_t i = 0; i < n; ++i) buffer[i].bits = p[i].bits;
+    return load(buffer);
+  }
+  TERN_INLINE void store_partial(bfloat16* p, int64_t n) const {
+    bfloat16 buffer[kLanes];
+    store(buffer);
+    for (int64_t i = 0; i < n; ++i) p[i].bits = buffer[i].bits;
   }
   TERN_INLINE T operator[](int lane) const { return v[lane]; }
 

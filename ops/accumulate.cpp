@@ -7,6 +7,7 @@
 #include "tern/core/parallel.h"
 #include "tern/core/tensor_impl.h"
 #include "tern/ops/creation.h"
+#include "tern/ops/pointwise.h"
 #include "tern/ops/reduce.h"
 
 namespace tern::engine {
@@ -19,6 +20,14 @@ void add_loop(const T* a, const T* b, T* y, int64_t n) {
   parallel_for(n, 1 << 14, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) y[i] = a[i] + b[i];
   });
+}
+
+// The exponent bits of an infinite or NaN bf16 are all ones.
+bool finite_loop(const bfloat16* x, int64_t n) {
+  constexpr uint16_t kExponent = 0x7f80;
+  bool finite = true;
+  for (int64_t i = 0; i < n; ++i) finite &= (x[i].bits & kExponent) != kExponent;
+  return finite;
 }
 
 template <class T>
@@ -34,6 +43,7 @@ bool finite_loop(const T* x, int64_t n) {
 Tensor add(const Tensor& a, const Tensor& b) {
   check<ShapeError>(a.shape() == b.shape() && a.dtype() == b.dtype(), "backward: gradients ", describe(a),
                     " and ", describe(b), " of one tensor do not match");
+  if (a.dtype() == DType::BF16) return tern::add(a, b);
   const Tensor y = sole_owner(a) ? a : Tensor::empty(a.shape(), {.dtype = a.dtype(), .device = a.device()});
   if (a.dtype() == DType::F64)
     add_loop(a.data<double>(), b.data<double>(), y.mutable_data<double>(), a.numel());
@@ -55,6 +65,7 @@ Tensor ones_like(const Tensor& y) { return ones(y.shape(), {.dtype = y.dtype(), 
 
 bool all_finite(const Tensor& x) {
   if (x.dtype() == DType::F64) return finite_loop(x.data<double>(), x.numel());
+  if (x.dtype() == DType::BF16) return finite_loop(x.data<bfloat16>(), x.numel());
   return finite_loop(x.data<float>(), x.numel());
 }
 

@@ -17,7 +17,7 @@ Tensor filled(const Shape& shape, TensorOptions options, Write&& write) {
     case DType::I32: write(y.mutable_data<int32_t>()); break;
     case DType::U8: write(y.mutable_data<uint8_t>()); break;
     case DType::Bool: write(y.mutable_data<bool>()); break;
-    case DType::BF16: throw DTypeError("creation: make an f32 tensor and cast it to bf16");
+    case DType::BF16: write(y.mutable_data<bfloat16>()); break;
   }
   return options.device.is_cpu() ? y : y.to(options.device);
 }
@@ -26,7 +26,10 @@ template <class Value>
 Tensor generated(const Shape& shape, TensorOptions options, Value&& value_at) {
   return filled(shape, options, [&](auto* data) {
     using T = std::remove_pointer_t<decltype(data)>;
-    for (int64_t i = 0; i < shape.numel(); ++i) data[i] = static_cast<T>(value_at(i));
+    for (int64_t i = 0; i < shape.numel(); ++i) {
+      if constexpr (std::is_same_v<T, bfloat16>) data[i] = bfloat16(static_cast<float>(value_at(i)));
+      else data[i] = static_cast<T>(value_at(i));
+    }
   });
 }
 
