@@ -98,6 +98,19 @@ void erase(AugmentRow& row, const AugmentOptions& o, const Draws& draws, int siz
 
 }  // namespace
 
+AugmentOptions AugmentOptions::scaled(double factor) const {
+  const auto times = [factor](double value, double high) { return std::min(factor * value, high); };
+  return {.flip = flip,
+          .shift = times(shift, 0.5),
+          .rotation = times(rotation, 180),
+          .scale = times(scale, 1),
+          .brightness = times(brightness, 1),
+          .contrast = times(contrast, 1),
+          .saturation = times(saturation, 1),
+          .erase = times(erase, 1),
+          .erase_side = erase_side};
+}
+
 void check_augment(const AugmentOptions& o) {
   const auto within = [](const char* name, double value, double high) {
     check(value >= 0 && value <= high, "augment: ", name, " ", value, " is not within 0 .. ", high);

@@ -11,18 +11,19 @@
 namespace tern {
 
 struct AugmentOptions {
-  double flip = 0.5;        // probability of mirroring
-  double shift = 0.05;      // largest move each way, as a fraction of the output's side; whole pixels
-  double rotation = 8;      // largest turn, degrees
-  double scale = 0.08;      // zoom within 1 / (1 + scale) .. 1 + scale
-  double brightness = 0.2;  // gain within 1 - b .. 1 + b
-  double contrast = 0.2;    // the same, around mid-grey
-  double saturation = 0.2;  // the same, around the pixel's luma; RGB only
-  double erase = 0.2;       // probability of erasing a rectangle
-  double erase_side =
-      0.35;  // largest side of it, as a fraction of the output's; the smallest is a third of that
+  double flip = 0.5;         // probability of mirroring
+  double shift = 0.05;       // largest move each way, as a fraction of the output's side; whole pixels
+  double rotation = 8;       // largest turn, degrees
+  double scale = 0.08;       // zoom within 1 / (1 + scale) .. 1 + scale
+  double brightness = 0.2;   // gain within 1 - b .. 1 + b
+  double contrast = 0.2;     // the same, around mid-grey
+  double saturation = 0.2;   // the same, around the pixel's luma; RGB only
+  double erase = 0.2;        // probability of erasing a rectangle
+  double erase_side = 0.35;  // largest side of it, as a fraction of the output's; the smallest is a third
 
   static AugmentOptions none() { return {0, 0, 0, 0, 0, 0, 0, 0, 0}; }
+  // Every effect but the mirror `factor` times as strong or as frequent, within what check_augment allows.
+  AugmentOptions scaled(double factor) const;
   friend bool operator==(const AugmentOptions&, const AugmentOptions&) = default;
 };
 

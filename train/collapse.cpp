@@ -14,27 +14,41 @@ std::string number(double value) {
   return text;
 }
 
+// The Euclidean distance d at which the loss's own distance is `own`.
+double euclidean(Distance distance, double own) {
+  if (distance == Distance::SquaredEuclidean) return std::sqrt(own);
+  return distance == Distance::Cosine ? std::sqrt(2 * own) : own;  // cosine distance d^2 / 2
+}
+
 }  // namespace
 
+CollapseAlarm::CollapseAlarm(const std::optional<BatchTripletOptions>& triplet, CollapseOptions options)
+    : triplet_(triplet), patience_(options.patience), limit_(options.min_distance) {
+  if (triplet && !triplet->soft_margin) {
+    limit_ = euclidean(triplet->distance, options.of_margin * triplet->margin);
+  }
+}
+
 std::optional<std::string> CollapseAlarm::watch(int64_t step, double loss, const TripletStats& stats) {
-  if (stats.pairwise_rms >= options_.min_distance) {
+  if (stats.pairwise_rms >= limit_) {
     row_ = 0;
     return std::nullopt;
   }
-  if (++row_ != options_.patience) return std::nullopt;
-  const double rest = loss_.soft_margin ? std::log(2.0) : loss_.margin;
-  std::string text =
-      concat_text("the embedding has collapsed to one point at step ", step, ": mean pairwise distance ",
-                  number(stats.pairwise_rms), ", spread ", number(stats.spread), ", active triplets ",
-                  number(100 * stats.active_fraction()), "%, loss ", number(loss));
-  if (std::fabs(loss - rest) < 0.05 * rest) {
-    text += loss_.soft_margin ? " (ln 2, what the soft margin gives when nothing can be told apart)"
-                              : " (the margin, what remains when nothing can be told apart)";
+  if (++row_ != patience_) return std::nullopt;
+  std::string text = concat_text("the embedding has collapsed at step ", step, ": mean pairwise distance ",
+                                 number(stats.pairwise_rms), ", spread ", number(stats.spread), ", active ",
+                                 triplet_ ? "triplets " : "terms ", number(100 * stats.active_fraction()),
+                                 "%, loss ", number(loss));
+  if (triplet_) {
+    const double rest = triplet_->soft_margin ? std::log(2.0) : triplet_->margin;
+    if (std::fabs(loss - rest) < 0.1 * rest) {
+      text += triplet_->soft_margin ? " (ln 2, what the soft margin gives when nothing can be told apart)"
+                                    : " (the margin, what remains when nothing can be told apart)";
+    }
   }
-  text +=
-      "; hint: lower the learning rate or add warm-up steps, mine semi-hard or all triplets instead of the "
-      "hardest, use the soft margin, or a larger batch; photos that are all alike give this too";
-  return text;
+  text += "; hint: lower the learning rate or add warm-up steps, ";
+  if (triplet_) text += "mine semi-hard or all triplets instead of the hardest, use the soft margin, ";
+  return text + "use a larger batch; photos that are all alike give this too";
 }
 
 }  // namespace tern

@@ -1,9 +1,9 @@
 #pragma once
-// The collapse alarm. Metric learning fails in its own way: the network maps every photo to one point. All
-// distances are then 0, the triplet loss stays at exactly the margin (ln 2 with the soft margin), its
-// gradient vanishes, and no loss curve says so. Hardest negatives and a high learning rate lead there.
-// Sources: Schroff 2015 section 3.2; the reports at
-// github.com/VisualComputingInstitute/triplet-reid/issues/30.
+// The collapse alarm. Metric learning fails in its own way: the network draws all photos together to one
+// point. All distances go to 0, the triplet loss stays at the margin (ln 2 with the soft margin), and no loss
+// curve says so. Hardest negatives and a high learning rate lead there. How near is too near is a matter of
+// the margin m: distances of m / 4 cannot differ by m, so that no triplet can be satisfied. Sources: Schroff
+// 2015 section 3.2; the reports at github.com/VisualComputingInstitute/triplet-reid/issues/30.
 
 #include <cstdint>
 #include <optional>
@@ -14,21 +14,24 @@
 namespace tern {
 
 struct CollapseOptions {
-  double min_distance =
-      0.02;           // root mean square distance of a batch's embeddings below which they are one point
-  int patience = 20;  // for so many steps in a row
+  double of_margin = 0.25;  // the alarm sounds when a batch's root mean square distance is below this part of
+                            // the distance at which the triplet loss's margin is met,
+  double min_distance = 0.05;  // or below this one where there is no such margin,
+  int patience = 20;           // for so many steps in a row
 };
 
 class CollapseAlarm {
  public:
-  CollapseAlarm(const BatchTripletOptions& loss, CollapseOptions options) : loss_(loss), options_(options) {}
+  // triplet: the loss, if it is the triplet loss.
+  CollapseAlarm(const std::optional<BatchTripletOptions>& triplet, CollapseOptions options);
 
   // The text of the alarm at the step that completes the row, once per collapse; nothing otherwise.
   std::optional<std::string> watch(int64_t step, double loss, const TripletStats& stats);
 
  private:
-  BatchTripletOptions loss_;
-  CollapseOptions options_;
+  std::optional<BatchTripletOptions> triplet_;
+  int patience_;
+  double limit_;
   int row_ = 0;
 };
 

@@ -14,19 +14,6 @@
 namespace tern {
 namespace {
 
-// Evaluation mode for a scope.
-class EvalMode {
- public:
-  explicit EvalMode(nn::Module& model) : model_(model), before_(model.training()) { model_.train(false); }
-  ~EvalMode() { model_.train(before_); }
-  EvalMode(const EvalMode&) = delete;
-  EvalMode& operator=(const EvalMode&) = delete;
-
- private:
-  nn::Module& model_;
-  bool before_;
-};
-
 // The photos of people in a shuffled order until there are enough; in ascending order.
 std::vector<int64_t> choose(const Dataset& dataset, int64_t max_photos, uint64_t seed) {
   auto photos = photos_of_identities(dataset);
@@ -90,7 +77,7 @@ Tensor EvaluationSet::input(int64_t begin, int64_t count) const {
 
 Tensor EvaluationSet::embed(nn::Module& model, bool normalize_rows, int64_t batch) const {
   const NoGradGuard no_grad;
-  const EvalMode mode(model);
+  const nn::EvalScope eval(model);
   Tensor all;
   for (int64_t begin = 0; begin < photos(); begin += batch) {
     const int64_t count = std::min(batch, photos() - begin);

@@ -12,9 +12,9 @@
 
 namespace tern {
 
-// How the photos are seen: as they are, or changed as training changes them (drawn once, from the seed).
-// People that a network was trained on are recognised too well on the very photos it has learnt: a threshold
-// found on them would refuse everybody else.
+// How the photos are seen: as they are, or changed (drawn once, from the seed). People that a network was
+// trained on are recognised too well on the very photos it has learnt: a threshold found on them would refuse
+// everybody else.
 struct EvaluationView {
   uint64_t seed = 1;
   std::optional<AugmentOptions> augment{};

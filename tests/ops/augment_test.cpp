@@ -222,6 +222,19 @@ TEST(Augmentation, NoneIsTheIdentity) {
   EXPECT_EQ(augment_margin(AugmentOptions::none(), 64), 0);
 }
 
+TEST(Augmentation, ScaledIsStrongerWithinWhatIsAllowed) {
+  const AugmentOptions given{.flip = 0.3, .rotation = 10, .erase = 0.4};
+  const AugmentOptions twice = given.scaled(2);
+  EXPECT_EQ(twice.flip, 0.3);
+  EXPECT_EQ(twice.shift, 0.1);
+  EXPECT_EQ(twice.rotation, 20);
+  EXPECT_EQ(twice.erase, 0.8);
+  EXPECT_EQ(twice.erase_side, given.erase_side);
+  EXPECT_EQ(given.scaled(1), given);
+  EXPECT_NO_THROW(check_augment(given.scaled(1000)));
+  EXPECT_EQ(AugmentOptions::none().scaled(3), AugmentOptions::none());
+}
+
 TEST(Augmentation, DrawsCoverTheirRanges) {
   const AugmentOptions options{.rotation = 0, .scale = 0};
   int mirrored = 0, erased = 0;

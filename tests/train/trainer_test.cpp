@@ -407,6 +407,11 @@ TEST_F(LongTrainer, CheckpointsAreModelsThatDecide) {
   options.run_directory = folder_ + "/alone";
   const TrainResult alone = Trainer(*net, people_, nullptr, options).run();
   EXPECT_EQ(read_card(alone.last_checkpoint).rule->source, "training people, changed photos");
+  // Changed more strongly than in training: the nearest one can come to people that the network never saw.
+  const EvaluationSet changed(people_, options.preprocess, 1000,
+                              {.seed = options.seed, .augment = options.augment.scaled(1.5)});
+  const auto judged = metrics::evaluate(changed.embed(*net, true), changed.identity());
+  EXPECT_EQ(alone.evaluation->evaluation.calibration.threshold, judged.calibration.threshold);
   EXPECT_FALSE(alone.best_metric);
   EXPECT_EQ(alone.best_checkpoint, alone.last_checkpoint);
 }
