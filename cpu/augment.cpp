@@ -6,6 +6,7 @@
 
 #include "tern/core/parallel.h"
 #include "tern/cpu/augment_kernels.h"
+#include "tern/cpu/bf16.h"
 #include "tern/cpu/isa.h"
 #include "tern/cpu/reference/augment.h"
 
@@ -42,6 +43,8 @@ AugmentJob make_job(const AugmentGeometry& g, const uint8_t* photo, const int32_
 }  // namespace
 
 void augment(const AugmentGeometry& g, const Tensor& photos, const Tensor& table, const Tensor& y) {
+  if (y.dtype() == DType::BF16)
+    return narrowing(y, [&](const Tensor& out) { augment(g, photos, table, out); });
   const uint8_t* photo = photos.data<uint8_t>();
   const int32_t* rows = table.data<int32_t>();
   float* out = Tensor(y).mutable_data<float>();

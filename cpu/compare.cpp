@@ -1,6 +1,7 @@
 #include "tern/ops/compare.h"
 
 #include "tern/core/parallel.h"
+#include "tern/cpu/bf16.h"
 #include "tern/cpu/reference/pointwise.h"
 
 // Comparison is not on any hot path: the naive loops, threaded, are all there is.
@@ -65,10 +66,8 @@ void compare(Comparison comparison, const BroadcastGeometry& g, const Tensor& a,
     case DType::I32: return compare_as<int32_t>(comparison, g, a, b, out);
     case DType::U8: return compare_as<uint8_t>(comparison, g, a, b, out);
     case DType::Bool: return compare_as<bool>(comparison, g, a, b, out);
-    case DType::BF16: break;
+    case DType::BF16: return compare(comparison, g, widened(a), widened(b), y);
   }
-  check<DTypeError>(false, "compare: dtype ", a.dtype(),
-                    " is not supported on the CPU; hint: cast with to(DType::F32)");
 }
 
 void where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& y) {
@@ -85,6 +84,8 @@ void where_backward(const Tensor& condition, bool chosen, const Tensor& dy, cons
   const bool* c = condition.data<bool>();
   if (dy.dtype() == DType::F64)
     return where_backward_as(c, chosen, dy.data<double>(), dx.mutable_data<double>(), dy.numel());
+  if (dy.dtype() == DType::BF16)
+    return where_backward_as(c, chosen, dy.data<bfloat16>(), dx.mutable_data<bfloat16>(), dy.numel());
   where_backward_as(c, chosen, dy.data<float>(), dx.mutable_data<float>(), dy.numel());
 }
 

@@ -22,10 +22,11 @@ void dropout(const DropoutOptions& options, const Tensor& x, const Tensor& y) {
   switch (x.dtype()) {
     case DType::F32: return dropout_as<float>(options, x, y);
     case DType::F64: return dropout_as<double>(options, x, y);
+    case DType::BF16: return dropout_as<bfloat16>(options, x, y);
     default: break;
   }
   check<DTypeError>(false, "dropout: dtype ", x.dtype(),
-                    " is not supported on the CPU, allowed are f32 and f64");
+                    " is not supported on the CPU, allowed are f32, f64 and bf16");
 }
 
 }  // namespace tern::cpu

@@ -8,11 +8,12 @@ namespace {
 using V = Vec<float>;
 
 // One operand along a row: a run of elements, or one value for all.
-template <bool kMoves>
+template <class T, bool kMoves>
 struct Operand {
-  const float* p;
-  TERN_INLINE V whole(int64_t i) const { return kMoves ? V::load(p + i) : V(*p); }
-  TERN_INLINE V partial(int64_t i, int64_t n) const { return kMoves ? V::load_partial(p + i, n) : V(*p); }
+  const T* p;
+  TERN_INLINE V one() const { return V(static_cast<float>(*p)); }
+  TERN_INLINE V whole(int64_t i) const { return kMoves ? V::load(p + i) : one(); }
+  TERN_INLINE V partial(int64_t i, int64_t n) const { return kMoves ? V::load_partial(p + i, n) : one(); }
 };
 
 struct Forward {
@@ -34,14 +35,14 @@ struct BackwardB {
   }
 };
 
-template <class Pass, bool kAMoves, bool kBMoves, bool kHasDy, class F>
-TERN_INLINE void binary_loop(const F& formula, const BinaryRows& r) {
+template <class Pass, bool kAMoves, bool kBMoves, bool kHasDy, class F, class T>
+TERN_INLINE void binary_loop(const F& formula, const BinaryRows<T>& r) {
   const F f = formula;
   for (int64_t row = 0; row < r.rows; ++row) {
-    const Operand<kAMoves> a{r.a + row * r.a_row};
-    const Operand<kBMoves> b{r.b + row * r.b_row};
-    const Operand<kHasDy> dy{kHasDy ? r.dy + row * r.cols : r.a};
-    float* out = r.out + row * r.cols;
+    const Operand<T, kAMoves> a{r.a + row * r.a_row};
+    const Operand<T, kBMoves> b{r.b + row * r.b_row};
+    const Operand<T, kHasDy> dy{kHasDy ? r.dy + row * r.cols : r.a};
+    T* out = r.out + row * r.cols;
     int64_t i = 0;
     for (; i + V::kLanes <= r.cols; i += V::kLanes)
       Pass::apply(f, a.whole(i), b.whole(i), dy.whole(i)).store(out + i);
@@ -52,23 +53,23 @@ TERN_INLINE void binary_loop(const F& formula, const BinaryRows& r) {
   }
 }
 
-template <class Pass, bool kHasDy, class F>
-void binary_rows(const F& f, const BinaryRows& r) {
+template <class Pass, bool kHasDy, class F, class T>
+void binary_rows(const F& f, const BinaryRows<T>& r) {
   if (r.a_moves && r.b_moves) return binary_loop<Pass, true, true, kHasDy>(f, r);
   if (r.a_moves) return binary_loop<Pass, true, false, kHasDy>(f, r);
   binary_loop<Pass, false, true, kHasDy>(f, r);
 }
 
-template <class F>
-void unary_forward(const F& formula, const float* x, float* y, int64_t n) {
+template <class F, class T>
+void unary_forward(const F& formula, const T* x, T* y, int64_t n) {
   const F f = formula;
   int64_t i = 0;
   for (; i + V::kLanes <= n; i += V::kLanes) f.forward(V::load(x + i)).store(y + i);
   if (i < n) f.forward(V::load_partial(x + i, n - i)).store_partial(y + i, n - i);
 }
 
-template <class F>
-void unary_backward(const F& formula, const float* saved, const float* dy, float* dx, int64_t n) {
+template <class F, class T>
+void unary_backward(const F& formula, const T* saved, const T* dy, T* dx, int64_t n) {
   const F f = formula;
   int64_t i = 0;
   for (; i + V::kLanes <= n; i += V::kLanes) f.backward(V::load(saved + i), V::load(dy + i)).store(dx + i);
@@ -77,23 +78,26 @@ void unary_backward(const F& formula, const float* saved, const float* dy, float
     f.backward(V::load_partial(saved + i, rest), V::load_partial(dy + i, rest)).store_partial(dx + i, rest);
 }
 
-void add_in_place(float* a, const float* b, int64_t n) {
+template <class T>
+void add_in_place(T* a, const T* b, int64_t n) {
   int64_t i = 0;
   for (; i + V::kLanes <= n; i += V::kLanes) (V::load(a + i) + V::load(b + i)).store(a + i);
-  for (; i < n; ++i) a[i] += b[i];
+  if (i < n) (V::load_partial(a + i, n - i) + V::load_partial(b + i, n - i)).store_partial(a + i, n - i);
 }
 
-template <class... U, class... B>
-constexpr PointwiseKernels make_table(FormulaList<U...>, FormulaList<B...>) {
-  return {UnaryKernels<U>{&unary_forward<U>, &unary_backward<U>}...,
-          BinaryKernels<B>{&binary_rows<Forward, false, B>, &binary_rows<BackwardA, true, B>,
-                           &binary_rows<BackwardB, true, B>}...,
-          &add_in_place};
+template <class T, class... U, class... B>
+constexpr auto make_table(FormulaList<U...>, FormulaList<B...>) {
+  return KernelTable<T, UnaryFormulas, BinaryFormulas>{
+      UnaryKernels<U, T>{&unary_forward<U, T>, &unary_backward<U, T>}...,
+      BinaryKernels<B, T>{&binary_rows<Forward, false, B, T>, &binary_rows<BackwardA, true, B, T>,
+                          &binary_rows<BackwardB, true, B, T>}...,
+      AddInPlace<T>{&add_in_place<T>}};
 }
 
 }  // namespace
 
-constexpr PointwiseKernels kTable = make_table(UnaryFormulas{}, BinaryFormulas{});
+constexpr PointwiseKernels kTable = {make_table<float>(UnaryFormulas{}, BinaryFormulas{}),
+                                     make_table<bfloat16>(UnaryFormulas{}, BinaryFormulas{})};
 extern const PointwiseKernels pointwise_table;
 const PointwiseKernels pointwise_table = kTable;
 

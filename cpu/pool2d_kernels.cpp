@@ -11,8 +11,14 @@ typedef uint8_t Bytes __attribute__((vector_size(V::kLanes)));
 
 // How a group of lanes is read and written: a whole vector, or the channels left over at the end of a pixel.
 struct Whole {
-  TERN_INLINE V load(const float* p) const { return V::load(p); }
-  TERN_INLINE void store(V v, float* p) const { v.store(p); }
+  template <class T>
+  TERN_INLINE V load(const T* p) const {
+    return V::load(p);
+  }
+  template <class T>
+  TERN_INLINE void store(V v, T* p) const {
+    v.store(p);
+  }
   // A loop, which g++ turns into one widening load; its conversion of vectors goes through the stack.
   TERN_INLINE I load_bytes(const uint8_t* p) const {
     I r;
@@ -26,8 +32,14 @@ struct Whole {
 };
 struct Partial {
   int64_t n;
-  TERN_INLINE V load(const float* p) const { return V::load_partial(p, n); }
-  TERN_INLINE void store(V v, float* p) const { v.store_partial(p, n); }
+  template <class T>
+  TERN_INLINE V load(const T* p) const {
+    return V::load_partial(p, n);
+  }
+  template <class T>
+  TERN_INLINE void store(V v, T* p) const {
+    v.store_partial(p, n);
+  }
   TERN_INLINE I load_bytes(const uint8_t* p) const {
     int32_t lane[V::kLanes] = {};
     for (int64_t i = 0; i < n; ++i) lane[i] = p[i];
@@ -63,13 +75,12 @@ TERN_INLINE V divisor(const Pool2dSizes& s, Range h, Range w) {
       static_cast<float>(s.count_include_pad ? s.kernel * s.kernel : (h.end - h.begin) * (w.end - w.begin)));
 }
 
-template <bool kIndex>
-TERN_INLINE void max_row(const Pool2dSizes& s, const float* x, int64_t oh, float* y, uint8_t* index) {
+template <bool kIndex, class T>
+TERN_INLINE void max_row(const Pool2dSizes& s, const T* x, int64_t oh, T* y, uint8_t* index) {
   const Range h = inside(s, oh, s.height);
   for (int64_t ow = 0; ow < s.out_width; ++ow) {
     const Range w = inside(s, ow, s.width);
-    const float* window =
-        x + ((oh * s.stride - s.padding) * s.width + ow * s.stride - s.padding) * s.channels;
+    const T* window = x + ((oh * s.stride - s.padding) * s.width + ow * s.stride - s.padding) * s.channels;
     over_channels(
         s.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
           V best(-__builtin_inff());
@@ -88,11 +99,13 @@ TERN_INLINE void max_row(const Pool2dSizes& s, const float* x, int64_t oh, float
   }
 }
 
-void max_forward(const Pool2dSizes& s, const float* x, int64_t oh, float* y, uint8_t* index) {
-  return index ? max_row<true>(s, x, oh, y, index) : max_row<false>(s, x, oh, y, nullptr);
+template <class T>
+void max_forward(const Pool2dSizes& s, const T* x, int64_t oh, T* y, uint8_t* index) {
+  return index ? max_row<true, T>(s, x, oh, y, index) : max_row<false, T>(s, x, oh, y, nullptr);
 }
 
-void max_backward(const Pool2dSizes& s, const float* dy, const uint8_t* index, int64_t ih, float* dx) {
+template <class T>
+void max_backward(const Pool2dSizes& s, const T* dy, const uint8_t* index, int64_t ih, T* dx) {
   const Range h = windows_of(s, ih, s.out_height);
   for (int64_t iw = 0; iw < s.width; ++iw) {
     const Range w = windows_of(s, iw, s.out_width);
@@ -112,12 +125,12 @@ void max_backward(const Pool2dSizes& s, const float* dy, const uint8_t* index, i
   }
 }
 
-void average_forward(const Pool2dSizes& s, const float* x, int64_t oh, float* y) {
+template <class T>
+void average_forward(const Pool2dSizes& s, const T* x, int64_t oh, T* y) {
   const Range h = inside(s, oh, s.height);
   for (int64_t ow = 0; ow < s.out_width; ++ow) {
     const Range w = inside(s, ow, s.width);
-    const float* window =
-        x + ((oh * s.stride - s.padding) * s.width + ow * s.stride - s.padding) * s.channels;
+    const T* window = x + ((oh * s.stride - s.padding) * s.width + ow * s.stride - s.padding) * s.channels;
     over_channels(
         s.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
           V sum(0.0f);
@@ -129,7 +142,8 @@ void average_forward(const Pool2dSizes& s, const float* x, int64_t oh, float* y)
   }
 }
 
-void average_backward(const Pool2dSizes& s, const float* dy, int64_t ih, float* dx) {
+template <class T>
+void average_backward(const Pool2dSizes& s, const T* dy, int64_t ih, T* dx) {
   const Range h = windows_of(s, ih, s.out_height);
   for (int64_t iw = 0; iw < s.width; ++iw) {
     const Range w = windows_of(s, iw, s.out_width);
@@ -146,7 +160,8 @@ void average_backward(const Pool2dSizes& s, const float* dy, int64_t ih, float* 
 }
 
 // Sums of 64 pixels each are added up, so that the error grows with pixels / 64.
-void mean_forward(int64_t pixels, int64_t channels, int64_t stride, const float* x, float* y) {
+template <class T>
+void mean_forward(int64_t pixels, int64_t channels, int64_t stride, const T* x, T* y) {
   constexpr int64_t kRun = 64;
   over_channels(
       channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
@@ -161,7 +176,8 @@ void mean_forward(int64_t pixels, int64_t channels, int64_t stride, const float*
       });
 }
 
-void mean_backward(int64_t pixels, int64_t channels, int64_t stride, const float* dy, float* dx) {
+template <class T>
+void mean_backward(int64_t pixels, int64_t channels, int64_t stride, const T* dy, T* dx) {
   over_channels(
       channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
         const V d = lanes.load(dy + c) / V(static_cast<float>(pixels));
@@ -169,9 +185,14 @@ void mean_backward(int64_t pixels, int64_t channels, int64_t stride, const float
       });
 }
 
+template <class T>
+constexpr Pool2dKernelsOf<T> kernels_of() {
+  return {max_forward<T>,      max_backward<T>, average_forward<T>,
+          average_backward<T>, mean_forward<T>, mean_backward<T>};
+}
+
 }  // namespace
 
-const Pool2dKernels pool2d_table = {max_forward,      max_backward, average_forward,
-                                    average_backward, mean_forward, mean_backward};
+constinit const Pool2dKernels pool2d_table = {kernels_of<float>(), kernels_of<bfloat16>()};
 
 }  // namespace tern::cpu::TERN_ISA

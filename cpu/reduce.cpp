@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tern/core/parallel.h"
+#include "tern/cpu/bf16.h"
 
 namespace tern::cpu {
 namespace {
@@ -95,11 +96,15 @@ void extreme_axis_loop(const ReduceGeometry& g, Extreme which, const T* x, T* y,
 }  // namespace
 
 void sum_axis(const ReduceGeometry& g, const Tensor& x, double scale, const Tensor& y) {
+  if (x.dtype() == DType::BF16)
+    return narrowing(y, [&](const Tensor& out) { sum_axis(g, widened(x), scale, out); });
   if (x.dtype() == DType::F64) sum_axis_loop(g, x.data<double>(), scale, y.mutable_data<double>());
   else sum_axis_loop(g, x.data<float>(), scale, y.mutable_data<float>());
 }
 
 void extreme_axis(const ReduceGeometry& g, Extreme which, const Tensor& x, const Tensor& y, int64_t* index) {
+  if (x.dtype() == DType::BF16)
+    return narrowing(y, [&](const Tensor& out) { extreme_axis(g, which, widened(x), out, index); });
   if (x.dtype() == DType::F64) extreme_axis_loop(g, which, x.data<double>(), y.mutable_data<double>(), index);
   else extreme_axis_loop(g, which, x.data<float>(), y.mutable_data<float>(), index);
 }

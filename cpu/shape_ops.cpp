@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "tern/core/parallel.h"
+#include "tern/cpu/bf16.h"
 
 namespace tern::cpu {
 namespace {
@@ -88,6 +89,11 @@ void gather_rows(const Tensor& x, const Tensor& index, const Tensor& y) {
 }
 
 void scatter_add_rows(const Tensor& dy, const Tensor& index, const Tensor& dx) {
+  if (dy.dtype() == DType::BF16) {
+    const Tensor sum = widened(dx);
+    scatter_add_rows(widened(dy), index, sum);
+    return cast(sum, dx);
+  }
   const int64_t rows = index.numel(), width = rows > 0 ? dy.numel() / rows : 0;
   const int64_t* at = index.data<int64_t>();
   const auto run = [&](const auto* from, auto* to) {

@@ -58,8 +58,10 @@ Tensor augment(const Tensor& photos, const Tensor& table, const AugmentOutput& o
   for (int c = 0; c < g.channels; ++c)
     check(std::isfinite(g.mean[c]) && std::isfinite(g.std[c]) && g.std[c] > 0, "augment: channel ", c,
           " has mean ", g.mean[c], " and std ", g.std[c], "; both finite, std positive");
+  check<DTypeError>(output.dtype == DType::F32 || output.dtype == DType::BF16,
+                    "augment: the output is f32 or bf16, not ", output.dtype);
   if (table.device().is_cpu()) check_table(table, g.photos);
-  Tensor y = Tensor::empty({g.photos, g.size, g.size, g.channels}, {DType::F32, photos.device()});
+  Tensor y = Tensor::empty({g.photos, g.size, g.size, g.channels}, {output.dtype, photos.device()});
   on_device(
       photos.device(), [&] { cpu::augment(g, photos, table, y); }, [&] { cu::augment(g, photos, table, y); });
   return y;

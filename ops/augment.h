@@ -13,7 +13,7 @@
 //   division, a subtraction and a division, each correctly rounded: every instruction set and device gives
 //   the same bits. An identity row gives exactly (float(x) / 255 - mean) / std.
 //
-//   shape    photos[N,Hp,Wp,C] u8, table[N,16] i32 -> y[N,size,size,C] f32;  C is 1 or 3
+//   shape    photos[N,Hp,Wp,C] u8, table[N,16] i32 -> y[N,size,size,C] f32 or bf16;  C is 1 or 3
 //   gradient none: photos are not differentiable
 //   cost     about 20 integer operations per element where the photo is turned or scaled, 6 where it is
 //            only moved; reads the photos and writes y once
@@ -52,6 +52,7 @@ struct AugmentOutput {
   int64_t size = 64;  // side of the output, 1 .. 1024
   std::array<float, 3> mean = {.5f, .5f, .5f};
   std::array<float, 3> std = {.5f, .5f, .5f};
+  DType dtype = DType::F32;  // or BF16: the f32 values, rounded
 };
 
 struct AugmentGeometry {

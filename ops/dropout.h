@@ -5,8 +5,8 @@
 //
 // u_i in [0, 1) is word i of Philox(seed, Dropout, step): a pure function of (seed, step, i), whatever the
 // number of threads, and drawn again on the way back, so that nothing is kept. Two dropout layers need two
-// seeds. x[..] -> y[..]; f32, f64. Not training, or p = 0: y is x. p = 1: all zero. Throws UsageError unless
-// 0 <= p <= 1. Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from
+// seeds. x[..] -> y[..]; f32, f64, bf16. Not training, or p = 0: y is x. p = 1: all zero. Throws UsageError
+// unless 0 <= p <= 1. Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from
 // overfitting", JMLR 2014.
 
 #include "tern/core/tensor.h"

@@ -17,8 +17,9 @@ struct L2NormalizeNode final : OpNode<L2NormalizeNode> {
 
 Tensor l2_normalize(const Tensor& x, L2NormalizeOptions options) {
   check<ShapeError>(x.rank() >= 1, "l2_normalize: input must have at least one axis, got ", describe(x));
+  if (x.dtype() == DType::BF16) return l2_normalize(x.to(DType::F32), options);
   check<DTypeError>(x.dtype() == DType::F32 || x.dtype() == DType::F64,
-                    "l2_normalize: supports f32 and f64, got ", x.dtype(), "; hint: x.to(DType::F32)");
+                    "l2_normalize: supports f32, f64 and bf16, got ", x.dtype());
   check(options.eps > 0, "l2_normalize: eps must be positive, got ", options.eps);
   const int64_t rows = x.size(-1) == 0 ? 0 : x.numel() / x.size(-1);
   Tensor y = Tensor::empty(x.shape(), {x.dtype(), x.device()});

@@ -11,9 +11,12 @@
 // that is compiled once: y has the same bits on every instruction set and for any number of threads, which is
 // what makes mining inside the losses reproducible.
 //
+// bf16 activations end here: x is cast to f32 and y is f32, so that embeddings, distances and losses never
+// see bf16.
+//
 // Cost: 2 passes over x forward, 2 over y and dy backward. Errors: ShapeError for rank 0, DTypeError unless
-// f32 or f64, UsageError unless eps > 0. Source: torch.nn.functional.normalize (same values; its gradient at
-// 0 differs).
+// f32, f64 or bf16, UsageError unless eps > 0. Source: torch.nn.functional.normalize (same values; its
+// gradient at 0 differs).
 
 #include "tern/core/tensor.h"
 

@@ -16,7 +16,8 @@
 //                                                                                 dw = sum dy x where x <= 0
 //   softplus is x itself above 20.
 //
-// x[..] -> y[..]; two operands broadcast as in NumPy and must have one dtype. f32 and f64; other element
+// x[..] -> y[..]; two operands broadcast as in NumPy and must have one dtype, except that bf16 (an
+// activation) meets f32 (a parameter): computed in f32, stored as bf16. f32, f64 and bf16; other element
 // types throw DTypeError, shapes that do not meet ShapeError. One pass over the data; what a gradient needs
 // is kept, nothing else. Where formulas have a kink the gradient is PyTorch's (ops/formulas.h). NaN in gives
 // NaN out. Source: the gradients are calculus; conventions at kinks, PyTorch's

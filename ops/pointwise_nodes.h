@@ -65,19 +65,27 @@ struct BinaryNode final : OpNode<BinaryNode<F>> {
   Saved a, b;
 };
 
+// A bf16 activation and an f32 parameter.
+inline bool meets_parameter(const Tensor& a, const Tensor& b) {
+  return (a.dtype() == DType::BF16 && b.dtype() == DType::F32) ||
+         (a.dtype() == DType::F32 && b.dtype() == DType::BF16);
+}
+
 // The text of why two operands do not go together; out of the way of those that do.
 [[gnu::cold, gnu::noinline]] inline void refuse_operands(const char* op, const Tensor& a, const Tensor& b) {
   check(a.defined() && b.defined(), op, ": ", a.defined() ? "b" : "a", " is undefined");
-  check<DTypeError>(a.dtype() == b.dtype(), op, ": dtypes differ (", describe(a), " and ", describe(b),
-                    "); hint: cast one with to(dtype)");
+  check<DTypeError>(a.dtype() == b.dtype() || meets_parameter(a, b), op, ": dtypes differ (", describe(a),
+                    " and ", describe(b), "); hint: cast one with to(dtype)");
   check<DeviceError>(a.device() == b.device(), op, ": devices differ (", a.device(), " and ", b.device(),
                      "); hint: move one with to(device)");
 }
 
 template <class F>
 Tensor binary(const F& formula, const Tensor& a, const Tensor& b) {
-  if (!a.defined() || !b.defined() || a.dtype() != b.dtype() || a.device() != b.device()) [[unlikely]]
+  if (!a.defined() || !b.defined() || a.dtype() != b.dtype() || a.device() != b.device()) [[unlikely]] {
     refuse_operands(F::kName, a, b);
+    return binary(formula, a.to(DType::F32), b.to(DType::F32)).to(DType::BF16);
+  }
   const BroadcastGeometry geometry = broadcast_geometry(F::kName, a.shape(), b.shape());
   Tensor y = Tensor::empty(geometry.shape, {a.dtype(), a.device()});
   const BinaryEntry<F>& kernels = pointwise_backend(a.device());

@@ -8,8 +8,7 @@ constexpr int64_t kMaxKernelOfMax = 16;  // positions in the window fit in a byt
 void check_input(const char* op, const Tensor& x) {
   check<UsageError>(x.defined(), op, ": input is undefined");
   check<ShapeError>(x.rank() == 4, op, ": input must be [N,H,W,C], got ", x.shape());
-  check<DTypeError>(x.dtype() == DType::F32 || x.dtype() == DType::F64, op,
-                    ": input must be f32 or f64, got ", x.dtype());
+  check<DTypeError>(is_floating(x.dtype()), op, ": input must be f32, f64 or bf16, got ", x.dtype());
 }
 
 Pool2dGeometry make_geometry(const char* op, const Tensor& x, int64_t kernel, int64_t stride,

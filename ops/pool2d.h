@@ -15,8 +15,8 @@
 //
 // Cost: forward N Ho Wo C kernel^2 loads, one pass over x; backward one pass over dx with (kernel / stride)^2
 // reads. Errors: ShapeError if x is not [N,H,W,C], a window does not fit, or padding exceeds half the kernel;
-// UsageError for kernel or stride below 1; DTypeError for other types than f32 and f64. Source: PyTorch's
-// definitions of max_pool2d and avg_pool2d (floor mode).
+// UsageError for kernel or stride below 1; DTypeError for other types than f32, f64 and bf16. Source:
+// PyTorch's definitions of max_pool2d and avg_pool2d (floor mode).
 
 #include "tern/core/autograd.h"
 #include "tern/core/tensor.h"

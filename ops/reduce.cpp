@@ -11,8 +11,7 @@ namespace tern {
 namespace {
 
 void check_float(const char* op, const Tensor& x) {
-  check<DTypeError>(x.dtype() == DType::F32 || x.dtype() == DType::F64, op, ": needs f32 or f64, got ",
-                    describe(x));
+  check<DTypeError>(is_floating(x.dtype()), op, ": needs f32, f64 or bf16, got ", describe(x));
 }
 
 Shape reduced_shape(const Shape& shape, int axis, bool keepdim) {
@@ -27,6 +26,7 @@ Shape reduced_shape(const Shape& shape, int axis, bool keepdim) {
 
 // dy[outer, inner] repeated n times along the reduced axis, scaled.
 Tensor expand_axis(const Tensor& dy, const ReduceGeometry& g, const Shape& shape, double scale) {
+  if (dy.dtype() == DType::BF16) return expand_axis(dy.to(DType::F32), g, shape, scale).to(DType::BF16);
   const Tensor dx = Tensor::empty(shape, {.dtype = dy.dtype(), .device = dy.device()});
   const auto run = [&](const auto* from, auto* to) {
     using T = std::remove_pointer_t<decltype(to)>;
@@ -43,6 +43,7 @@ Tensor expand_axis(const Tensor& dy, const ReduceGeometry& g, const Shape& shape
 // dy[outer, inner] put at the remembered positions of the reduced axis, 0 elsewhere.
 Tensor scatter_axis(const Tensor& dy, const ReduceGeometry& g, const Shape& shape,
                     const std::vector<int64_t>& index) {
+  if (dy.dtype() == DType::BF16) return scatter_axis(dy.to(DType::F32), g, shape, index).to(DType::BF16);
   const Tensor dx = zeros(shape, {.dtype = dy.dtype(), .device = dy.device()});
   const auto run = [&](const auto* from, auto* to) {
     for (int64_t o = 0; o < g.outer; ++o)

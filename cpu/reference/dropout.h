@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 #include "tern/core/philox.h"
 
@@ -14,12 +15,13 @@ inline uint32_t drop_threshold(double p) { return static_cast<uint32_t>(std::cei
 
 template <class T>
 void dropout(const Philox& philox, uint64_t step, double p, const T* x, T* y, int64_t begin, int64_t end) {
-  const T scale = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
+  using Value = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  const Value scale = p < 1 ? static_cast<Value>(1 / (1 - p)) : Value(0);
   const uint32_t threshold = drop_threshold(p);
   for (int64_t i = begin; i < end; i += 4) {
     const PhiloxBlock block = philox.block(step, static_cast<uint32_t>(i / 4));
     for (int64_t k = 0; k < 4 && i + k < end; ++k)
-      y[i + k] = (block.value[k] >> 8) >= threshold ? x[i + k] * scale : T(0);
+      y[i + k] = T((block.value[k] >> 8) >= threshold ? static_cast<Value>(x[i + k]) * scale : Value(0));
   }
 }
 
