@@ -1,45 +1,102 @@
 #pragma once
-// Measuring: warm-up, then rounds until the time budget is used, then median and extremes.
+// Measuring: a suite offers rows to a Bench, which runs those that are wanted: warm-up, then rounds until the
+// time budget is used, then median and extremes, as a share of what the machine can do at best.
+//
+//   bench.row("sum of 1000", {.bytes = 4000}, [] {
+//     const Tensor x = randn({1000});      // made only if the row is wanted
+//     return [x] { sum(x); };              // what is measured
+//   });
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "tern/core/dtype.h"
 
 namespace tern::app {
 
 struct BenchSettings {
-  double seconds = 2;  // of measuring, for each row
+  double seconds = 1;  // of measuring, for each row
   int min_rounds = 7;
   int64_t batch = 64;
-  std::vector<std::string> models = {"resnet18"};
-};
-
-struct BenchResult {
-  std::string name;
-  double median_ms = 0, min_ms = 0, max_ms = 0;
-  int rounds = 0;
-  double gflops = 0, gbps = 0, images_per_s = 0;  // at the median; 0: does not apply
-  double of_peak = 0;                             // gflops or gbps over the measured peak; 0: not known
+  DType precision = DType::F32;
+  std::vector<std::string> models;  // of the suites conv, train, infer and triplet
+  std::string only;                 // rows whose name contains it; empty: all
 };
 
 // What one call of the measured function does.
 struct Work {
-  double flops = 0, bytes = 0, images = 0;
+  double flops = 0, bytes = 0, images = 0, ops = 0;
+  bool memory = false;  // also measure the memory it takes, from making the inputs on
 };
 
+struct BenchRow {
+  std::string suite, name;
+  std::string missing;                           // why it was not measured; then nothing below counts
+  double median_ms = 0, min_ms = 0, max_ms = 0;  // of one call
+  int rounds = 0;
+  double gflops = 0, gbps = 0, images_per_s = 0, ns_per_op = 0;  // at the median; 0: does not apply
+  double of_peak = 0;  // of gflops or gbps, see Peaks; 0: does not apply
+  struct Memory {
+    double tensors_mib;         // most that tensors took at one time
+    double process_mib;         // most that the process took, above what it had when the command began
+    double system_allocations;  // of one call after the warm-up: times the system was asked for memory
+    double page_faults;         // likewise: pages of memory touched for the first time
+  };
+  std::optional<Memory> memory;
+};
+
+// The yardsticks: the fastest round of each, since everything slower was disturbed.
 struct Peaks {
-  double gflops = 0;  // f32 multiply-adds on all threads
-  double gbps = 0;    // stream read
+  double gflops = 0;  // multiply-adds of the precision in use, on all threads
+  double gbps = 0;    // the best of stream read, copy and triad
 };
 
-BenchResult measure(const std::string& name, const BenchSettings& settings, Work work,
-                    const std::function<void()>& call);
-Peaks measure_peaks(const BenchSettings& settings, std::vector<BenchResult>& results);
+class Bench {
+ public:
+  Bench(BenchSettings settings, std::function<void(const BenchRow&)> on_row);
 
-// One suite each; rows are appended to results.
-void bench_gemm(const BenchSettings& settings, std::vector<BenchResult>& results);
-void bench_conv(const BenchSettings& settings, std::vector<BenchResult>& results);
-void bench_train(const BenchSettings& settings, std::vector<BenchResult>& results);
-void bench_infer(const BenchSettings& settings, std::vector<BenchResult>& results);
+  using Call = std::function<void()>;
+  // setup makes the inputs and gives the function to measure. A type that it does not take (DTypeError) gives
+  // a row that says so.
+  void row(const std::string& name, Work work, const std::function<Call()>& setup);
+  bool wants(const std::string& name) const;
+  void begin_suite(const std::string& suite) { suite_ = suite; }
+  bool has_model(const std::string& arch) const;
+
+  // Finds the yardsticks; as_rows: its measurements are wanted as rows too.
+  void measure_peaks(bool as_rows);
+
+  const BenchSettings settings;
+  const Peaks& peaks() const { return peaks_; }
+  const std::vector<BenchRow>& rows() const { return rows_; }
+  std::string precision() const { return std::string(to_string(settings.precision)); }
+
+ private:
+  void add(BenchRow row);
+  std::function<void(const BenchRow&)> on_row_;
+  std::vector<BenchRow> rows_;
+  std::string suite_;
+  Peaks peaks_;
+  double idle_mib_;
+};
+
+// One suite each.
+void bench_gemm(Bench& bench);
+void bench_conv(Bench& bench);
+void bench_norm(Bench& bench);  // batch norm and PReLU
+void bench_pool(Bench& bench);
+void bench_loss(Bench& bench);
+void bench_optimizer(Bench& bench);
+void bench_overhead(Bench& bench);
+void bench_train(Bench& bench);
+void bench_infer(Bench& bench);
+void bench_triplet(Bench& bench);
+
+// The table of a terminal, 80 columns wide, line by line.
+std::string table_head();
+std::string table_line(const BenchRow& row);
+std::string to_json_text(const Bench& bench);
 
 }  // namespace tern::app

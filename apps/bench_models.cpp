@@ -1,9 +1,13 @@
-// The train and infer suites of tern bench: whole steps of whole models on fixed photos of noise.
+// The suites train, infer and triplet of tern bench: whole steps of whole models on fixed photos of noise,
+// and the three-photo decision on drawn people.
 
 #include <fmt/format.h>
 
 #include "tern/apps/bench.h"
 #include "tern/core/autograd.h"
+#include "tern/core/parallel.h"
+#include "tern/data/synthetic.h"
+#include "tern/models/embedder.h"
 #include "tern/models/registry.h"
 #include "tern/nn/optim.h"
 #include "tern/ops/batch_triplet_loss.h"
@@ -12,47 +16,107 @@
 namespace tern::app {
 namespace {
 
+// The sizes at which models are compared.
 ModelSpec spec_of(const std::string& arch) {
-  return {.arch = arch, .size = arch == "face_net" ? 64 : 112, .channels = 3, .embedding_dim = 128};
+  if (arch == "face_net") return {.arch = arch, .size = 64, .channels = 3, .embedding_dim = 128};
+  if (arch == "tiny") return {.arch = arch, .size = 64, .channels = 1, .embedding_dim = 64};
+  return {.arch = arch, .size = 112, .channels = 3, .embedding_dim = 128};
 }
 
-Tensor photos(const ModelSpec& spec, int64_t n) { return randn({n, spec.size, spec.size, spec.channels}); }
+Tensor photos(const Bench& bench, const ModelSpec& spec, int64_t n) {
+  const Tensor x = randn({n, spec.size, spec.size, spec.channels});
+  return bench.settings.precision == DType::F32 ? x : x.to(bench.settings.precision);
+}
+
+Tensor labels_of(int64_t batch) {
+  constexpr int64_t kPhotosEach = 4;
+  std::vector<int64_t> people;
+  for (int64_t i = 0; i < batch; ++i) people.push_back(i / kPhotosEach);
+  return Tensor::from_data(std::span<const int64_t>(people), {batch});
+}
 
 }  // namespace
 
-void bench_train(const BenchSettings& settings, std::vector<BenchResult>& results) {
-  constexpr int64_t kPhotosEach = 4;
-  for (const auto& arch : settings.models) {
-    const ModelSpec spec = spec_of(arch);
-    const auto model = make_model(spec, 1);
-    nn::Sgd optimizer(model->parameters(), {.lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4});
-    const Tensor x = photos(spec, settings.batch);
-    std::vector<int64_t> people;
-    for (int64_t i = 0; i < settings.batch; ++i) people.push_back(i / kPhotosEach);
-    const Tensor labels = Tensor::from_data(std::span<const int64_t>(people), {settings.batch});
-    results.push_back(measure(fmt::format("train {} {}x{} B={}", arch, spec.size, spec.size, settings.batch),
-                              settings, {.images = static_cast<double>(settings.batch)}, [&] {
-                                optimizer.zero_grad();
-                                const auto loss = batch_triplet_loss(
-                                    (*model)(x), labels, {.mining = Mining::BatchHard, .margin = 0.2});
-                                loss.loss.backward();
-                                optimizer.step();
-                              }));
-  }
+// Forward, batch-hard triplet loss, backward, SGD with momentum and weight decay.
+void bench_train(Bench& bench) {
+  const int64_t batch = bench.settings.batch;
+  for (const auto& arch : bench.settings.models)
+    bench.row(fmt::format("train {} {} B={}", arch, bench.precision(), batch),
+              {.images = static_cast<double>(batch), .memory = true}, [&]() -> Bench::Call {
+                const ModelSpec spec = spec_of(arch);
+                std::shared_ptr<nn::Module> model = make_model(spec, 1);
+                auto optimizer = std::make_shared<nn::Sgd>(
+                    model->parameters(), nn::SgdOptions{.lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4});
+                const Tensor x = photos(bench, spec, batch), labels = labels_of(batch);
+                return [model, optimizer, x, labels] {
+                  optimizer->zero_grad();
+                  batch_triplet_loss((*model)(x), labels, {.mining = Mining::BatchHard, .margin = 0.2})
+                      .loss.backward();
+                  optimizer->step();
+                };
+              });
 }
 
-void bench_infer(const BenchSettings& settings, std::vector<BenchResult>& results) {
-  NoGradGuard no_grad;
-  for (const auto& arch : settings.models) {
-    const ModelSpec spec = spec_of(arch);
-    const auto model = make_model(spec, 1);
-    model->eval();
-    for (const int64_t batch : {int64_t{1}, settings.batch}) {
-      const Tensor x = photos(spec, batch);
-      results.push_back(measure(fmt::format("infer {} {}x{} B={}", arch, spec.size, spec.size, batch),
-                                settings, {.images = static_cast<double>(batch)}, [&] { (*model)(x); }));
-    }
-  }
+void bench_infer(Bench& bench) {
+  for (const auto& arch : bench.settings.models)
+    for (const int64_t batch : {int64_t{1}, bench.settings.batch})
+      bench.row(fmt::format("infer {} {} B={}", arch, bench.precision(), batch),
+                {.images = static_cast<double>(batch)}, [&]() -> Bench::Call {
+                  const ModelSpec spec = spec_of(arch);
+                  std::shared_ptr<nn::Module> model = make_model(spec, 1);
+                  model->eval();
+                  const Tensor x = photos(bench, spec, batch);
+                  return [model, x] {
+                    const NoGradGuard no_grad;
+                    (*model)(x);
+                  };
+                });
+}
+
+namespace {
+
+// Bytes of 250x250 JPEGs of drawn people: two of one, one of the next.
+std::array<std::vector<uint8_t>, 3> draw_trio(int64_t person) {
+  const SyntheticOptions people{.size = 250};
+  return {write_jpeg(draw_face(people, person, 0)), write_jpeg(draw_face(people, person, 1)),
+          write_jpeg(draw_face(people, person + 1, 0))};
+}
+
+// Threads for a scope.
+class OneThread {
+ public:
+  OneThread() : before_(num_threads()) { set_num_threads(1); }
+  ~OneThread() { set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
+}  // namespace
+
+// Bytes of three photos to verdict, on one core: a scanner's processor has others things to do.
+void bench_triplet(Bench& bench) {
+  const OneThread one_thread;
+  for (const auto& arch : bench.settings.models)
+    bench.row(fmt::format("triplet {}, one thread", arch), {}, [&]() -> Bench::Call {
+      const ModelSpec spec = spec_of(arch);
+      const ModelCard card{.spec = spec,
+                           .preprocess = {.size = spec.size, .channels = spec.channels},
+                           .rule = DecisionRule{.threshold = 1},
+                           .training_margin = 0.2,
+                           .weights_hash = {}};
+      auto model = make_model(spec, 1);
+      model->eval();
+      const Embedder face(LoadedModel{std::move(model), card});
+      std::vector<std::array<std::vector<uint8_t>, 3>> trios;
+      for (int64_t i = 0; i < 8; ++i) trios.push_back(draw_trio(2 * i));
+      return [face, trios, next = size_t{0}]() mutable {
+        const auto& [anchor, positive, negative] = trios[next++ % trios.size()];
+        face.check_triplet(anchor, positive, negative);
+      };
+    });
 }
 
 }  // namespace tern::app

@@ -1,60 +1,203 @@
-// The gemm and conv suites of tern bench.
+// The suites gemm, conv, norm and pool of tern bench: one operation at a time, at the sizes of the networks.
 
 #include <fmt/format.h>
 
 #include "tern/apps/bench.h"
 #include "tern/core/autograd.h"
-#include "tern/cpu/gemm.h"
+#include "tern/ops/batch_norm.h"
 #include "tern/ops/conv2d.h"
 #include "tern/ops/creation.h"
+#include "tern/ops/matmul.h"
+#include "tern/ops/pool2d.h"
+#include "tern/ops/prelu.h"
 
 namespace tern::app {
+namespace {
 
-void bench_gemm(const BenchSettings& settings, std::vector<BenchResult>& results) {
-  for (const int64_t n : {64, 256, 1024}) {
-    const Tensor a = randn({n, n}), b = randn({n, n}, {.step = 1});
-    Tensor c = Tensor::empty({n, n});
-    cpu::GemmProblem problem{
-        .m = n, .n = n, .k = n, .a = a.data<float>(), .b = b.data<float>(), .c = c.mutable_data<float>()};
-    const double flops = 2.0 * static_cast<double>(n * n * n);
-    results.push_back(
-        measure(fmt::format("gemm {0}x{0}x{0}", n), settings, {.flops = flops}, [&] { cpu::gemm(problem); }));
-  }
+Tensor activations(const Bench& bench, const Shape& shape) {
+  const Tensor x = randn(shape, {.step = static_cast<uint64_t>(shape.numel())});
+  return bench.settings.precision == DType::F32 ? x : x.to(bench.settings.precision);
+}
+double element_bytes(const Bench& bench) { return static_cast<double>(size_of(bench.settings.precision)); }
+
+// Forward and backward of one operation on an input that requires a gradient.
+Bench::Call both_ways(Tensor x, const Tensor& dy, std::function<Tensor(const Tensor&)> op) {
+  x.set_requires_grad();
+  return [x, dy, op = std::move(op)]() mutable {
+    x.clear_grad();
+    op(x).backward(dy);
+  };
+}
+
+}  // namespace
+
+void bench_gemm(Bench& bench) {
+  for (const int64_t n : {64, 256, 1024})
+    bench.row(fmt::format("gemm {} {}x{}x{}", bench.precision(), n, n, n),
+              {.flops = 2.0 * static_cast<double>(n * n * n)}, [&bench, n]() -> Bench::Call {
+                const Tensor a = activations(bench, {n, n}), b = activations(bench, {n, n});
+                return [a, b] {
+                  const NoGradGuard no_grad;
+                  matmul(a, b);
+                };
+              });
 }
 
 namespace {
 
-// The layers of ResNet-18 at 112x112 input.
+// The layers of the networks at the sizes they are trained at. Layers that differ from a listed one only in
+// that they come again are left out.
 struct Layer {
-  int64_t in, size, out, kernel, stride, padding;
+  const char* models;
+  int64_t in, size, out, kernel, stride, padding, groups = 1;
 };
 constexpr Layer kLayers[] = {
-    {3, 112, 64, 7, 2, 3},   {64, 28, 64, 3, 1, 1},   {64, 28, 128, 3, 2, 1},
-    {128, 14, 128, 3, 1, 1}, {128, 14, 256, 3, 2, 1}, {256, 7, 256, 3, 1, 1},
-    {256, 7, 512, 3, 2, 1},  {512, 4, 512, 3, 1, 1},  {64, 28, 128, 1, 2, 0},
+    {"resnet18", 3, 112, 64, 7, 2, 3},
+    {"resnet18", 64, 28, 64, 3, 1, 1},
+    {"resnet18", 64, 28, 128, 3, 2, 1},
+    {"resnet18", 64, 28, 128, 1, 2, 0},
+    {"resnet18", 128, 14, 128, 3, 1, 1},
+    {"resnet18", 128, 14, 256, 3, 2, 1},
+    {"resnet18", 256, 7, 256, 3, 1, 1},
+    {"resnet18", 256, 7, 512, 3, 2, 1},
+    {"resnet18", 512, 4, 512, 3, 1, 1},
+    {"iresnet18", 3, 112, 64, 3, 1, 1},
+    {"iresnet18", 64, 112, 64, 3, 1, 1},
+    {"iresnet18", 64, 112, 64, 3, 2, 1},
+    {"iresnet18", 64, 56, 64, 3, 1, 1},
+    {"iresnet18", 128, 28, 128, 3, 1, 1},
+    {"iresnet18", 256, 14, 256, 3, 1, 1},
+    {"iresnet18", 512, 7, 512, 3, 1, 1},
+    {"mobilefacenet", 3, 112, 64, 3, 2, 1},
+    {"mobilefacenet", 64, 56, 64, 3, 1, 1, 64},
+    {"mobilefacenet", 64, 56, 128, 1, 1, 0},
+    {"mobilefacenet", 128, 56, 128, 3, 2, 1, 128},
+    {"mobilefacenet", 128, 28, 64, 1, 1, 0},
+    {"mobilefacenet", 128, 28, 128, 3, 1, 1, 128},
+    {"mobilefacenet", 128, 14, 256, 1, 1, 0},
+    {"mobilefacenet", 256, 14, 256, 3, 1, 1, 256},
+    {"mobilefacenet", 512, 14, 512, 3, 2, 1, 512},
+    {"mobilefacenet", 128, 7, 512, 1, 1, 0},
+    {"mobilefacenet", 512, 7, 512, 7, 1, 0, 512},
+    {"tiny", 1, 64, 32, 3, 1, 1},
+    {"tiny", 32, 32, 64, 3, 1, 1},
+    {"tiny", 64, 16, 128, 3, 1, 1},
+    {"tiny", 128, 8, 128, 3, 1, 1},
+    {"face_net", 3, 64, 32, 3, 2, 1},
+    {"face_net", 32, 32, 48, 3, 2, 1},
+    {"face_net", 48, 16, 48, 3, 1, 1},
+    {"face_net", 96, 8, 96, 3, 1, 1},
+    {"face_net", 128, 4, 128, 3, 1, 1},
 };
+
+void bench_layer(Bench& bench, const Layer& layer) {
+  const NoGradGuard no_grad;
+  const Conv2dOptions options{.stride = layer.stride, .padding = layer.padding, .groups = layer.groups};
+  const Shape x_shape{bench.settings.batch, layer.size, layer.size, layer.in};
+  const Shape w_shape{layer.out, layer.kernel, layer.kernel, layer.in / layer.groups};
+  const Conv2dGeometry g = conv2d_geometry(x_shape, w_shape, options);
+  const double flops = 2.0 * static_cast<double>(g.pixels() * g.o * g.patch());
+  // A depthwise layer is a question of bytes: one tensor in, one out; the filters are small.
+  const double elements = static_cast<double>(x_shape.numel() + g.y_shape().numel());
+  const Work work = layer.groups == 1 ? Work{.flops = flops} : Work{.bytes = elements * element_bytes(bench)};
+  const std::string name =
+      fmt::format("{} {} {}->{} {}x{} {}x{}/{}", layer.groups == 1 ? "conv" : "depthwise", bench.precision(),
+                  layer.in, layer.out, layer.size, layer.size, layer.kernel, layer.kernel, layer.stride);
+  // The tensors are made with a row that needs them.
+  Tensor x, w, dy;
+  const auto inputs = [&] {
+    if (x.defined()) return;
+    x = activations(bench, x_shape), dy = activations(bench, g.y_shape());
+    w = randn(w_shape, {.step = 1});
+  };
+  bench.row(name + " y", work, [&] {
+    inputs();
+    return [&] { conv2d(x, w, {}, options); };
+  });
+  if (layer.in > 3)  // a photo needs no gradient
+    bench.row(name + " dx", work, [&] {
+      inputs();
+      return [&] { conv2d_backward_data(g, dy, w); };
+    });
+  bench.row(name + " dw", work, [&] {
+    inputs();
+    return [&] { conv2d_backward_weight(g, dy, x); };
+  });
+}
 
 }  // namespace
 
-void bench_conv(const BenchSettings& settings, std::vector<BenchResult>& results) {
-  NoGradGuard no_grad;
-  for (const Layer& layer : kLayers) {
-    const Tensor x = randn({settings.batch, layer.size, layer.size, layer.in});
-    const Tensor w = randn({layer.out, layer.kernel, layer.kernel, layer.in}, {.step = 1});
-    const Conv2dOptions options{.stride = layer.stride, .padding = layer.padding};
-    const Conv2dGeometry g = conv2d_geometry(x.shape(), w.shape(), options);
-    const Tensor dy = conv2d(x, w, {}, options);
-    const double flops = 2.0 * static_cast<double>(dy.numel() * w.numel() / layer.out);
-    const std::string name = fmt::format("conv {}->{} {}x{} k{} s{}", layer.in, layer.out, layer.size,
-                                         layer.size, layer.kernel, layer.stride);
-    results.push_back(
-        measure(name + " forward", settings, {.flops = flops}, [&] { conv2d(x, w, {}, options); }));
-    if (layer.in > 3)
-      results.push_back(
-          measure(name + " data", settings, {.flops = flops}, [&] { conv2d_backward_data(g, dy, w); }));
-    results.push_back(
-        measure(name + " weight", settings, {.flops = flops}, [&] { conv2d_backward_weight(g, dy, x); }));
+void bench_conv(Bench& bench) {
+  for (const Layer& layer : kLayers)
+    if (bench.has_model(layer.models)) bench_layer(bench, layer);
+}
+
+void bench_norm(Bench& bench) {
+  const Shape shape{bench.settings.batch, 56, 56, 64};
+  const double tensor_bytes = static_cast<double>(shape.numel()) * element_bytes(bench);
+  const std::string tail = fmt::format(" {} 56x56x64", bench.precision());
+  const Tensor gamma = ones({64}), beta = zeros({64}), slope = full({64}, 0.25);
+  const auto batch_norm_relu = [&](const Tensor& x, const Tensor& residual) {
+    return batch_norm(x, gamma, beta, {}, {}, {.training = true, .relu = true}, residual);
+  };
+  // Forward: read for the statistics, read again and write; backward: dy and x twice, dx once.
+  bench.row("bn+relu" + tail + " forward", {.bytes = 3 * tensor_bytes}, [&]() -> Bench::Call {
+    const Tensor x = activations(bench, shape);
+    return [&, x] {
+      const NoGradGuard no_grad;
+      batch_norm_relu(x, {});
+    };
+  });
+  bench.row("bn+relu" + tail + " both ways", {.bytes = 8 * tensor_bytes}, [&] {
+    return both_ways(activations(bench, shape), activations(bench, shape),
+                     [&](const Tensor& x) { return batch_norm_relu(x, {}); });
+  });
+  bench.row("bn+add+relu" + tail + " both ways", {.bytes = 10 * tensor_bytes}, [&] {
+    Tensor residual = activations(bench, shape);
+    residual.set_requires_grad();
+    return both_ways(activations(bench, shape), activations(bench, shape),
+                     [&, residual](const Tensor& x) mutable {
+                       residual.clear_grad();
+                       return batch_norm_relu(x, residual);
+                     });
+  });
+  // Forward: x, y; backward: dy, x, dx.
+  bench.row("prelu" + tail + " both ways", {.bytes = 5 * tensor_bytes}, [&] {
+    Tensor w = slope.clone();
+    w.set_requires_grad();
+    return both_ways(activations(bench, shape), activations(bench, shape), [w](const Tensor& x) mutable {
+      w.clear_grad();
+      return prelu(x, w);
+    });
+  });
+}
+
+void bench_pool(Bench& bench) {
+  const Shape shape{bench.settings.batch, 56, 56, 64};
+  const double in = static_cast<double>(shape.numel()), element = element_bytes(bench);
+  for (const MaxPool2dOptions options :
+       {MaxPool2dOptions{.kernel = 3, .stride = 2, .padding = 1}, MaxPool2dOptions{.kernel = 2}}) {
+    const std::string name =
+        fmt::format("max_pool {} 56x56x64 {}x{}/2", bench.precision(), options.kernel, options.kernel);
+    // A quarter of the pixels comes out, with a byte of index each.
+    const double forward = in * element + in / 4 * (element + 1);
+    bench.row(name + " forward", {.bytes = in * element * 1.25}, [&]() -> Bench::Call {
+      const Tensor x = activations(bench, shape);
+      return [x, options] {
+        const NoGradGuard no_grad;
+        max_pool2d(x, options);
+      };
+    });
+    bench.row(name + " both ways", {.bytes = 2 * forward}, [&] {
+      return both_ways(activations(bench, shape), activations(bench, {shape[0], 28, 28, 64}),
+                       [options](const Tensor& x) { return max_pool2d(x, options); });
+    });
   }
+  bench.row(fmt::format("global_pool {} 56x56x64 both ways", bench.precision()), {.bytes = 2 * in * element},
+            [&] {
+              return both_ways(activations(bench, shape), activations(bench, {shape[0], 64}),
+                               [](const Tensor& x) { return global_avg_pool2d(x); });
+            });
 }
 
 }  // namespace tern::app

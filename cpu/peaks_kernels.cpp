@@ -33,8 +33,23 @@ float read_loop(const float* x, int64_t n) {
   return sum_lanes(sum);
 }
 
+void copy_loop(const float* x, int64_t n, float* y) {
+  for (int64_t i = 0; i + 4 * V::kLanes <= n; i += 4 * V::kLanes)
+    for (int k = 0; k < 4; ++k) V::load(x + i + k * V::kLanes).store(y + i + k * V::kLanes);
+}
+
+void triad_loop(const float* x, const float* y, int64_t n, float* z) {
+  const V three(3.0f);
+  for (int64_t i = 0; i + 4 * V::kLanes <= n; i += 4 * V::kLanes)
+    for (int k = 0; k < 4; ++k) {
+      const int64_t at = i + k * V::kLanes;
+      tern::cpu::TERN_ISA::multiply_add(V::load(y + at), three, V::load(x + at)).store(z + at);
+    }
+}
+
 }  // namespace
 
-const PeaksKernels peaks_table = {multiply_add_loop, 2 * kChains* V::kLanes, read_loop};
+const PeaksKernels peaks_table = {multiply_add_loop, 2 * kChains* V::kLanes, read_loop, copy_loop,
+                                  triad_loop};
 
 }  // namespace tern::cpu::TERN_ISA

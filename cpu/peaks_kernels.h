@@ -1,5 +1,5 @@
 #pragma once
-// Loops that measure what the machine can do at best: the yardstick of `tern bench`.
+// Loops that measure what the machine can do at best: the yardstick of `tern bench`. n is a multiple of 1024.
 
 #include <cstdint>
 
@@ -9,8 +9,9 @@ struct PeaksKernels {
   // Runs independent chains of multiply-adds on registers; returns a value that depends on all of them.
   float (*multiply_add)(int64_t rounds);
   int64_t flops_per_round;
-  // Sums n floats (a multiple of 1024): memory reads at full width.
-  float (*read)(const float* x, int64_t n);
+  float (*read)(const float* x, int64_t n);                            // the sum of x
+  void (*copy)(const float* x, int64_t n, float* y);                   // y = x
+  void (*triad)(const float* x, const float* y, int64_t n, float* z);  // z = x + 3 y
 };
 
 namespace baseline {

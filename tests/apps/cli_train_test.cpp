@@ -6,6 +6,8 @@
 #include <sys/ioctl.h>
 
 #include <algorithm>
+#include <set>
+#include <sstream>
 #include <thread>
 #include <utility>
 
@@ -230,12 +232,30 @@ TEST_F(LongCliTrain, PhotosFromAFolder) {
 }
 
 TEST_F(LongCliTrain, BenchAnswersInNumbers) {
-  const auto bench = tern({"bench", "gemm", "--seconds", "0.01", "--rounds", "1", "--json"}).json();
-  ASSERT_TRUE(bench["results"].is_array());
-  ASSERT_FALSE(bench["results"].empty());
-  for (const auto& row : bench["results"])
-    for (const char* key : {"name", "median_ms", "min_ms", "gflops"})
+  const std::vector<std::string> suites = {"bench", "--models", "face_net", "--batch", "2",      "--seconds",
+                                           "0.01",  "--rounds", "1",        "gemm",    "conv",   "norm",
+                                           "pool",  "overhead", "train",    "infer",   "triplet"};
+  auto with_json = suites;
+  with_json.push_back("--json");
+  const auto bench = tern(with_json).json();
+  for (const char* key : {"processor", "isa", "threads", "precision", "batch", "peak_gflops", "peak_gbps"})
+    EXPECT_TRUE(bench.contains(key)) << key;
+  std::set<std::string> names, answered;
+  for (const auto& row : bench["results"]) {
+    for (const char* key : {"suite", "name", "median_ms", "min_ms", "max_ms", "rounds"})
       EXPECT_TRUE(row.contains(key)) << row.dump();
+    EXPECT_TRUE(names.insert(row["name"]).second) << row["name"] << " comes twice";
+    answered.insert(row["suite"].get<std::string>());
+    EXPECT_GT(row["min_ms"].get<double>(), 0);
+    EXPECT_LE(row["min_ms"].get<double>(), row["median_ms"].get<double>());
+    EXPECT_LE(row["median_ms"].get<double>(), row["max_ms"].get<double>());
+  }
+  EXPECT_EQ(answered.size(), suites.size() - 9);
+  for (const char* name : {"gemm f32 1024x1024x1024", "train face_net f32 B=2", "infer face_net f32 B=1"})
+    EXPECT_TRUE(names.count(name)) << name;
+
+  std::istringstream table(tern(suites).out);
+  for (std::string line; std::getline(table, line);) EXPECT_LE(line.size(), 80) << line;
 }
 
 // The tutorial: at most thirty lines of code, and a network that works.
