@@ -61,6 +61,7 @@ TrainOptions recipe(const Options& options) {
 // Only what an earlier demo made may be replaced.
 void clear_old_run(const std::string& folder) {
   if (!fs::exists(folder) || fs::is_empty(folder)) return;
+  const FolderLock lock(folder);
   const std::string manifest = folder + "/manifest.json";
   bool ours = false;
   if (fs::exists(manifest)) {

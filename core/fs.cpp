@@ -1,6 +1,7 @@
 #include "tern/core/fs.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -184,6 +185,19 @@ void AtomicFile::commit() {
   if (error < 0 && error != -EINVAL && error != -ENOTSUP) {
     throw_io("flush (it is written, but may not survive a power cut) the folder of", path_, error);
   }
+}
+
+FolderLock::FolderLock(const std::string& folder)
+    : fd_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (fd_ < 0 || ::flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  ::close(fd_);
+  throw UsageError(
+      concat_text("the folder ", escaped(folder),
+                  " is in use by another process; hint: wait for it to end, or choose another folder"));
+}
+
+FolderLock::~FolderLock() {
+  if (fd_ >= 0) ::close(fd_);
 }
 
 void write_file_atomically(const std::string& path, std::string_view bytes) {

@@ -90,6 +90,20 @@ class AtomicFile {
   int fd_ = -1;
 };
 
+// Keeps other processes that ask for it out of a folder, for as long as it lives. The lock is on the folder
+// itself: it leaves no file behind and ends with the process, however that ends. File systems that know no
+// locks go without. Throws UsageError if the folder is in use already.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::string& folder);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int fd_ = -1;
+};
+
 void write_file_atomically(const std::string& path, std::string_view bytes);
 
 // True for names that AtomicFile gives its temporaries: what a killed process left behind may be removed.

@@ -52,6 +52,7 @@ RunDirectory::RunDirectory(std::string path, bool resume) : path_(std::move(path
         " is not empty; hint: choose another name, or resume the run in it");
   stdfs::create_directories(checkpoints(), error);
   check<IoError>(!error, "run directory: cannot make ", escaped(checkpoints()), ": ", error.message());
+  lock_.emplace(path_);
 }
 
 RunDirectory::~RunDirectory() {

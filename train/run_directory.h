@@ -7,13 +7,16 @@
 //   log.txt         start, end and warnings, with their times
 //   checkpoints/    train/checkpoint.h
 //
+// One process at a time writes in it: the folder is locked for as long as the RunDirectory lives.
 // Times and machine names stand in manifest and log only. A resumed run cuts metrics.jsonl back to the step
 // it resumes from (a line that a kill left half written goes as well), so that no step is there twice.
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
+#include "tern/core/fs.h"
 #include "tern/train/observer.h"
 
 namespace tern {
@@ -21,7 +24,7 @@ namespace tern {
 class RunDirectory {
  public:
   // A new run makes the folder and refuses one that is not empty with UsageError; a resumed one needs it.
-  // IoError where the operating system refuses.
+  // UsageError if another process is at work in it; IoError where the operating system refuses.
   RunDirectory(std::string path, bool resume);
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;
@@ -41,6 +44,7 @@ class RunDirectory {
  private:
   void append(int& fd, const std::string& file, const std::string& line);
   std::string path_;
+  std::optional<FolderLock> lock_;
   int metrics_ = -1, log_ = -1;
 };
 

@@ -20,6 +20,7 @@
 #include "tern/ops/reduce.h"
 #include "tern/train/checkpoint.h"
 #include "tern/train/evaluation_set.h"
+#include "tern/train/model_use.h"
 #include "tern/train/run_directory.h"
 #include "tern/train/training_step.h"
 
@@ -28,44 +29,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Without held-out people the threshold is found on the people trained on, their photos changed this much
-// more strongly than in training. On photos as in training their distances are smaller than unknown people's,
-// and the threshold would refuse too many of those (measured: docs/measurements/orl.md).
-constexpr double kUnknownPeople = 1.5;
-
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// Embeddings are compared at length 1, as the Embedder does, unless the loss leaves them as they are.
-bool normalizes(const TrainOptions& o) {
-  return o.triplet.normalize || o.triplet.distance == Distance::Cosine;
-}
-
-// The triplet loss, where that is what is trained with.
-std::optional<BatchTripletOptions> triplet_loss_of(const TrainOptions& o) {
-  if (o.custom_loss || o.loss != "triplet") return std::nullopt;
-  return o.triplet;
-}
-
-// The margin in Euclidean distances, which verdicts are given in: with D near 1, a difference of m in D^2 is
-// one of m / 2 in D, and one of m in the cosine distance D^2 / 2 is one of m in D. The soft margin has none.
-double euclidean_margin(const TrainOptions& o) {
-  const auto triplet = triplet_loss_of(o);
-  if (!triplet || triplet->soft_margin) return 0;
-  return triplet->distance == Distance::SquaredEuclidean ? triplet->margin / 2 : triplet->margin;
-}
-
-DecisionRule rule_of(const EvaluationInfo& info) {
-  const metrics::Calibration& c = info.evaluation.calibration;
-  return {.threshold = c.threshold,
-          .far = c.far,
-          .tar = c.tar,
-          .same_pairs = c.same,
-          .different_pairs = c.different,
-          .intercept = c.logistic.intercept,
-          .slope = c.logistic.slope,
-          .source = info.held_out ? "validation people" : "training people, changed photos"};
 }
 
 }  // namespace
@@ -282,14 +247,13 @@ StepInfo Trainer::Impl::step() {
 EvaluationInfo Trainer::Impl::evaluate() {
   if (latest) return *latest;
   if (!evaluation_set) {
-    EvaluationView view{.seed = options.seed};
-    if (!held_out) view.augment = options.augment.scaled(kUnknownPeople);
-    evaluation_set.emplace(held_out ? *held_out : train, options.preprocess, options.eval_photos, view);
+    evaluation_set.emplace(held_out ? *held_out : train, options.preprocess, options.eval_photos,
+                           judged_view(options, held_out != nullptr));
   }
   EvaluationInfo info;
   info.step = done;
   info.held_out = held_out != nullptr;
-  const Tensor embeddings = evaluation_set->embed(model, normalizes(options));
+  const Tensor embeddings = evaluation_set->embed(model, compares_at_unit_length(options));
   info.evaluation = metrics::evaluate(embeddings, evaluation_set->identity());
   info.best = info.held_out && (!best_auc || info.evaluation.auc > *best_auc);
   if (info.best) best_auc = info.evaluation.auc;
@@ -313,14 +277,8 @@ void Trainer::Impl::save(const EvaluationInfo& info) {
   if (!run_directory) return;
   const std::string folder = run_directory->checkpoints();
   const CheckpointInfo files{done, weights_path(folder, done), state_path(folder, done)};
-  ModelCard card = options.card;
-  card.preprocess = options.preprocess;
-  card.spec.size = options.preprocess.size;
-  card.spec.channels = options.preprocess.channels;
-  card.training_margin = euclidean_margin(options);
-  card.rule = rule_of(info);
-  TrainingState state{done, save_model(files.weights, model, card), std::nullopt, course(),
-                      optimizer->state()};
+  TrainingState state{done, save_model(files.weights, model, model_card(options, info)), std::nullopt,
+                      course(), optimizer->state()};
   if (info.held_out) state.auc = info.evaluation.auc;
   save_state(files.state, state);
   last_weights = files.weights;

@@ -129,6 +129,18 @@ TEST_F(LongCliTrain, ThreadsAndWorkersChangeNoByte) {
   EXPECT_FALSE(checkpoints("other") == expected) << "the seed changes nothing";
 }
 
+TEST_F(LongCliTrain, ARunBelongsToOneProcessAtATime) {
+  Running run(folder, binary(), train("busy", {"--max-steps", "100000", "--save-every", "2"}));
+  const std::string state = path("runs/busy/checkpoints/" + last_state(2));
+  ASSERT_TRUE(run.wait_until([&] { return stdfs::exists(state); })) << run.err();
+  const Ended second = tern({"train", "--resume", "runs/busy"});
+  EXPECT_EQ(second.code, 2) << second.err;
+  EXPECT_NE(second.err.find("runs/busy is in use by another process"), std::string::npos) << second.err;
+  run.signal(SIGTERM);
+  EXPECT_EQ(run.wait().code, 143);
+  EXPECT_NE(read_text(path("runs/busy/manifest.json")).find("interrupted"), std::string::npos);
+}
+
 TEST_F(LongCliTrain, KilledAndResumedIsAsIfNothingHadHappened) {
   const Words steps = {"--max-steps", "9", "--save-every", "2", "--keep", "0"};
   ASSERT_EQ(tern(train("whole", steps)).code, 0);

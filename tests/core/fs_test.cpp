@@ -147,6 +147,21 @@ TEST_F(FsTest, FullDiskFromSomeWriteOn) {
   expect_clean();
 }
 
+TEST_F(FsTest, AFolderIsLockedOnceAndFreeAgainAfterwards) {
+  {
+    const FolderLock lock(folder_.string());
+    try {
+      const FolderLock second(folder_.string());
+      ADD_FAILURE() << "locked twice";
+    } catch (const UsageError& error) {
+      EXPECT_NE(std::string(error.what()).find("in use by another process"), std::string::npos);
+      EXPECT_NE(std::string(error.what()).find(folder_.filename().string()), std::string::npos);
+    }
+  }
+  EXPECT_NO_THROW(FolderLock(folder_.string()));
+  EXPECT_TRUE(stdfs::is_empty(folder_));
+}
+
 TEST_F(FsTest, AStaleTemporaryOfADeadProcessIsNoObstacle) {
   write_file_atomically(path_, kOld);
   FailingFs busy;
