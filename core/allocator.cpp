@@ -8,21 +8,21 @@
 #include <fstream>
 #include <limits>
 #include <mutex>
-#include <new>
 #include <string>
 #include <vector>
 
-#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "tern/core/error.h"
+#include "tern/core/large_blocks.h"
 #include "tern/core/shape.h"
 
 namespace tern {
 namespace {
 
 constexpr int64_t kAlignment = 64;
-constexpr int64_t kHugePage = int64_t{2} << 20;
+// Blocks above this share pages (core/large_blocks.h), smaller ones are kept in classes of sizes.
+constexpr int64_t kLargestClass = int64_t{1} << 20;
 // Requests below this are not checked against the available memory: reading it costs more than they do.
 constexpr int64_t kCheckedSize = int64_t{16} << 20;
 
@@ -57,32 +57,23 @@ int64_t read_number(const char* path, const char* key = nullptr) {
 class CpuAllocator {
  public:
   void* allocate(int64_t bytes) {
-    const int size_class = class_of(bytes);
-    const int64_t rounded = class_bytes(size_class);
     std::lock_guard lock(mutex_);
     fail_if_asked(bytes);
-    auto& list = free_[static_cast<size_t>(size_class)];
-    void* data = nullptr;
-    if (!list.empty()) {
-      data = list.back();
-      list.pop_back();
-      stats_.cached -= rounded;
-    } else {
-      data = ask_system(rounded);
-    }
+    const int64_t rounded = rounded_bytes(bytes);
+    void* data = bytes > kLargestClass ? take_large(rounded) : take_small(class_of(bytes), rounded);
     stats_.in_use += rounded;
     if (stats_.in_use > stats_.peak_in_use) stats_.peak_in_use = stats_.in_use;
     return data;
   }
 
   void deallocate(void* data, int64_t bytes) noexcept {
-    const int size_class = class_of(bytes);
-    const int64_t rounded = class_bytes(size_class);
+    const int64_t rounded = rounded_bytes(bytes);
     std::lock_guard lock(mutex_);
     stats_.in_use -= rounded;
+    if (bytes > kLargestClass) return large_.give(data, rounded);
     try {
-      free_[static_cast<size_t>(size_class)].push_back(data);
-      stats_.cached += rounded;
+      free_[static_cast<size_t>(class_of(bytes))].push_back(data);
+      small_cached_ += rounded;
     } catch (...) {
       std::free(data);
     }
@@ -90,7 +81,9 @@ class CpuAllocator {
 
   MemoryStats stats() {
     std::lock_guard lock(mutex_);
-    return stats_;
+    MemoryStats stats = stats_;
+    stats.cached = small_cached_ + large_.cached();
+    return stats;
   }
   void reset_peak() {
     std::lock_guard lock(mutex_);
@@ -107,27 +100,43 @@ class CpuAllocator {
   }
 
  private:
-  void* ask_system(int64_t bytes) {
-    if (bytes >= kCheckedSize) {
-      int64_t available = available_memory();
-      if (bytes > available) {
-        release_locked();
-        available = available_memory();
-      }
-      check<MemoryError>(bytes <= available, "memory: ", bytes >> 20, " MiB asked for, ", available >> 20,
-                         " MiB available; hint: use a smaller batch or image size");
+  static int64_t rounded_bytes(int64_t bytes) {
+    return bytes > kLargestClass ? LargeBlocks::rounded(bytes) : class_bytes(class_of(bytes));
+  }
+
+  void* take_small(int size_class, int64_t bytes) {
+    auto& list = free_[static_cast<size_t>(size_class)];
+    if (!list.empty()) {
+      void* data = list.back();
+      list.pop_back();
+      small_cached_ -= bytes;
+      return data;
     }
-    const int64_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
-    const int64_t padded = (bytes + alignment - 1) / alignment * alignment;
-    void* data = std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(padded));
+    void* data = std::aligned_alloc(kAlignment, static_cast<size_t>(bytes));
     if (!data) {
       release_locked();
-      data = std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(padded));
+      data = std::aligned_alloc(kAlignment, static_cast<size_t>(bytes));
     }
+    return granted(data, bytes);
+  }
+
+  void* take_large(int64_t bytes) {
+    LargeBlocks::Fit fit = large_.find(bytes);
+    if (fit.fresh >= kCheckedSize && fit.fresh > available_memory()) {
+      release_locked();
+      fit = large_.find(bytes);
+      const int64_t available = available_memory();
+      check<MemoryError>(fit.fresh <= available, "memory: ", bytes >> 20, " MiB asked for, ", available >> 20,
+                         " MiB available; hint: use a smaller batch or image size");
+    }
+    void* data = large_.take(fit, bytes);
+    return fit.fresh > 0 ? granted(data, bytes) : data;
+  }
+
+  // What the system answered.
+  void* granted(void* data, int64_t bytes) {
     check<MemoryError>(data != nullptr, "memory: the system refused ", bytes,
                        " bytes; hint: use a smaller batch or image size");
-    // Large tensors are streamed through: huge pages save page faults and TLB misses. Advice, may be ignored.
-    if (bytes >= kHugePage) madvise(data, static_cast<size_t>(padded), MADV_HUGEPAGE);
     ++stats_.system_allocations;
     return data;
   }
@@ -137,7 +146,8 @@ class CpuAllocator {
       for (void* data : list) std::free(data);
       list.clear();
     }
-    stats_.cached = 0;
+    small_cached_ = 0;
+    large_.release();
   }
 
   void fail_if_asked(int64_t bytes) {
@@ -151,8 +161,10 @@ class CpuAllocator {
   }
 
   std::mutex mutex_;
-  std::array<std::vector<void*>, 160> free_;
-  MemoryStats stats_;
+  std::array<std::vector<void*>, 64> free_;
+  int64_t small_cached_ = 0;
+  LargeBlocks large_;
+  MemoryStats stats_;  // without cached
   int64_t fail_in_ = 0;
   bool fail_permanently_ = false;
 };

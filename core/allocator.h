@@ -1,6 +1,7 @@
 #pragma once
-// The caching allocator: freed blocks are kept per size class and handed out again, so that a steady training
-// step asks the operating system for nothing. A request beyond the available memory (MemAvailable, cgroup
+// The caching allocator: freed memory is kept (small blocks per size class, large ones in one range of
+// addresses, core/large_blocks.h) and handed out again, so that a steady training step asks the operating
+// system for nothing. A request beyond the available memory (MemAvailable, cgroup
 // limit) is refused with MemoryError before it is touched.
 
 #include <cstdint>

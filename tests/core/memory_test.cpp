@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "tern/core/allocator.h"
 #include "tern/core/derived.h"
 #include "tern/ops/creation.h"
@@ -24,6 +27,34 @@ TEST(Allocator, EverySizeIsAlignedAndBigEnough) {
     for (int64_t i = 0; i < bytes; ++i) data[i] = 1;  // under ASan: really there
     deallocate_bytes(data, bytes, kCpu);
   }
+}
+
+TEST(Allocator, LargeBlocksShareTheirMemory) {
+  constexpr int64_t kMiB = int64_t{1} << 20;
+  release_cached_memory();
+  EXPECT_EQ(memory_stats().cached, 0);
+  std::vector<char*> blocks;
+  for (int i = 0; i < 4; ++i) {
+    blocks.push_back(static_cast<char*>(allocate_bytes(2 * kMiB, kCpu)));
+    std::fill_n(blocks.back(), 2 * kMiB, static_cast<char>(i));
+  }
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(blocks[i][2 * kMiB - 1], i);
+  const MemoryStats full = memory_stats();
+  for (int i : {2, 0, 3, 1}) deallocate_bytes(blocks[i], 2 * kMiB, kCpu);
+  EXPECT_EQ(memory_stats().in_use, full.in_use - 8 * kMiB);
+  EXPECT_EQ(memory_stats().cached, full.cached + 8 * kMiB);
+  // Of any sizes: what four blocks left makes one, and one makes three.
+  deallocate_bytes(allocate_bytes(8 * kMiB, kCpu), 8 * kMiB, kCpu);
+  std::vector<void*> parts;
+  for (int i = 0; i < 3; ++i) parts.push_back(allocate_bytes(2 * kMiB + 100, kCpu));
+  for (void* part : parts) deallocate_bytes(part, 2 * kMiB + 100, kCpu);
+  EXPECT_EQ(memory_stats().system_allocations, full.system_allocations);
+  EXPECT_EQ(memory_stats().cached, full.cached + 8 * kMiB);
+  release_cached_memory();
+  EXPECT_EQ(memory_stats().cached, 0);
+  auto* again = static_cast<char*>(allocate_bytes(8 * kMiB, kCpu));
+  EXPECT_EQ(again[8 * kMiB - 1], 0);  // given back in between
+  deallocate_bytes(again, 8 * kMiB, kCpu);
 }
 
 TEST(Allocator, RefusesMoreThanThereIsBeforeTouchingIt) {
