@@ -31,6 +31,7 @@
 #include "tern/ops/l2_normalize.h"
 #include "tern/ops/linear.h"
 #include "tern/ops/matmul.h"
+#include "tern/ops/multiply_adds.h"
 #include "tern/ops/pointwise.h"
 #include "tern/ops/pool2d.h"
 #include "tern/ops/prelu.h"

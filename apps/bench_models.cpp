@@ -16,13 +16,6 @@
 namespace tern::app {
 namespace {
 
-// The sizes at which models are compared.
-ModelSpec spec_of(const std::string& arch) {
-  if (arch == "face_net") return {.arch = arch, .size = 64, .channels = 3, .embedding_dim = 128};
-  if (arch == "tiny") return {.arch = arch, .size = 64, .channels = 1, .embedding_dim = 64};
-  return {.arch = arch, .size = 112, .channels = 3, .embedding_dim = 128};
-}
-
 Tensor photos(const Bench& bench, const ModelSpec& spec, int64_t n) {
   const Tensor x = randn({n, spec.size, spec.size, spec.channels});
   return bench.settings.precision == DType::F32 ? x : x.to(bench.settings.precision);
@@ -43,7 +36,7 @@ void bench_train(Bench& bench) {
   for (const auto& arch : bench.settings.models)
     bench.row(fmt::format("train {} {} B={}", arch, bench.precision(), batch),
               {.images = static_cast<double>(batch), .memory = true}, [&]() -> Bench::Call {
-                const ModelSpec spec = spec_of(arch);
+                const ModelSpec spec = native_spec(arch);
                 std::shared_ptr<nn::Module> model = make_model(spec, 1);
                 auto optimizer = std::make_shared<nn::Sgd>(
                     model->parameters(), nn::SgdOptions{.lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4});
@@ -62,7 +55,7 @@ void bench_infer(Bench& bench) {
     for (const int64_t batch : {int64_t{1}, bench.settings.batch})
       bench.row(fmt::format("infer {} {} B={}", arch, bench.precision(), batch),
                 {.images = static_cast<double>(batch)}, [&]() -> Bench::Call {
-                  const ModelSpec spec = spec_of(arch);
+                  const ModelSpec spec = native_spec(arch);
                   std::shared_ptr<nn::Module> model = make_model(spec, 1);
                   model->eval();
                   const Tensor x = photos(bench, spec, batch);
@@ -101,7 +94,7 @@ void bench_triplet(Bench& bench) {
   const OneThread one_thread;
   for (const auto& arch : bench.settings.models)
     bench.row(fmt::format("triplet {}, one thread", arch), {}, [&]() -> Bench::Call {
-      const ModelSpec spec = spec_of(arch);
+      const ModelSpec spec = native_spec(arch);
       const ModelCard card{.spec = spec,
                            .preprocess = {.size = spec.size, .channels = spec.channels},
                            .rule = DecisionRule{.threshold = 1},

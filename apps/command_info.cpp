@@ -1,4 +1,4 @@
-// tern info [FILE]: this build and machine, or any file of tern's described.
+// tern info [FILE]: this build and machine, a network, or any file of tern's described.
 
 #include <fmt/format.h>
 
@@ -34,15 +34,22 @@ Rows machine_rows() {
           {"architectures", arches}};
 }
 
+Rows spec_rows(const ModelSpec& spec) {
+  const auto model = make_model(spec, 0);
+  const int64_t work = model->num_multiply_adds({1, spec.size, spec.size, spec.channels});
+  return {{"architecture", spec.arch},
+          {"input", fmt::format("{0}x{0}, {1}", spec.size, spec.channels == 1 ? "grey" : "colour")},
+          {"embedding", std::to_string(spec.embedding_dim)},
+          {"parameters", std::to_string(model->num_parameters())},
+          {"multiply-adds a photo", std::to_string(work)}};
+}
+
 Rows model_rows(const std::string& path) {
   const ModelCard card = read_card(path);
-  Rows rows{
-      {"architecture", card.spec.arch},
-      {"input", fmt::format("{0}x{0}, {1}", card.spec.size, card.spec.channels == 1 ? "grey" : "colour")},
-      {"central crop", fmt::format("{:g}", card.preprocess.crop)},
-      {"embedding", std::to_string(card.spec.embedding_dim)},
-      {"training margin", fmt::format("{:g}", card.training_margin)},
-      {"weights hash", card.weights_hash}};
+  Rows rows = spec_rows(card.spec);
+  rows.emplace_back("central crop", fmt::format("{:g}", card.preprocess.crop));
+  rows.emplace_back("training margin", fmt::format("{:g}", card.training_margin));
+  rows.emplace_back("weights hash", card.weights_hash);
   if (card.rule) {
     rows.emplace_back("threshold", fmt::format("{:.6g}", card.rule->threshold));
     rows.emplace_back("measured FAR", fmt::format("{:.6g}", card.rule->far));
@@ -56,8 +63,11 @@ Rows model_rows(const std::string& path) {
   return rows;
 }
 
-int run(const GlobalOptions& global, const std::string& file) {
-  const Rows rows = file.empty() ? machine_rows() : model_rows(file);
+int run(const GlobalOptions& global, const std::string& file, const std::string& arch) {
+  check(file.empty() || arch.empty(), "info: both a file and --arch are given; hint: one of them");
+  const Rows rows = !file.empty()   ? model_rows(file)
+                    : !arch.empty() ? spec_rows(native_spec(arch))
+                                    : machine_rows();
   if (global.json) {
     nlohmann::ordered_json out;
     for (const auto& [name, value] : rows) out[name] = value;
@@ -72,10 +82,13 @@ int run(const GlobalOptions& global, const std::string& file) {
 
 void add_info(Cli& cli) {
   auto file = std::make_shared<std::string>();
-  CLI::App* sub = cli.command("info", "Describe this build and machine, or a model file",
-                              "  tern info\n  tern info runs/demo/checkpoints/step-000700.safetensors",
-                              [&cli, file] { return run(cli.global, *file); });
+  auto arch = std::make_shared<std::string>();
+  CLI::App* sub = cli.command("info", "Describe this build and machine, a network, or a model file",
+                              "  tern info\n  tern info --arch mobilefacenet\n"
+                              "  tern info runs/demo/checkpoints/step-000700.safetensors",
+                              [&cli, file, arch] { return run(cli.global, *file, *arch); });
   sub->add_option("FILE", *file, "A model file");
+  Cli::choice(sub, "--arch", *arch, known_models(), "A network, at the size it was designed for");
 }
 
 }  // namespace tern::app

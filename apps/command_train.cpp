@@ -140,6 +140,7 @@ std::string run_directory(CLI::App& sub, TrainFlags& flags) {
 int run(const GlobalOptions& global, CLI::App& sub, TrainFlags& flags) {
   const std::string directory = run_directory(sub, flags);
   if (flags.train.resume.empty() && !flags.dry_run) check_new_run(directory);
+  use_native_sizes(sub, flags);
   flags.people.synthetic.size = std::min(flags.train.preprocess.size, kLargestFace);
   std::vector<std::string> notes;
   const People people = open(flags, notes);

@@ -44,8 +44,9 @@ void add_people_flags(CLI::App* app, TrainFlags& f) {
 }
 
 void add_photo_flags(CLI::App* app, TrainFlags& f) {
-  Cli::number(app, "--image-size", f.train.preprocess.size, {32, 512},
-              "Side of the photos the network sees, pixels");
+  Cli::number(
+      app, "--image-size", f.train.preprocess.size, {32, 512},
+      "Side of the photos the network sees, pixels; other networks have their own (tern info --arch)");
   Cli::number(app, "--channels", f.train.preprocess.channels, {1, 3}, "1: grey, 3: colour");
   Cli::number(app, "--crop", f.train.preprocess.crop, {0.05, 1},
               "Central square used, as a fraction of the shorter side");
@@ -137,6 +138,14 @@ void add_train_flags(CLI::App* app, TrainFlags& f) {
   Cli::heading(app, "Loss");
   add_run_flags(app, f);
   Cli::heading(app, "Run");
+}
+
+void use_native_sizes(const CLI::App& app, TrainFlags& f) {
+  const ModelSpec native = native_spec(f.model.arch);
+  const auto given = [&](const char* name) { return app.get_option(name)->count() > 0; };
+  if (!given("--image-size")) f.train.preprocess.size = native.size;
+  if (!given("--channels")) f.train.preprocess.channels = native.channels;
+  if (!given("--embedding-dim")) f.model.embedding_dim = native.embedding_dim;
 }
 
 void finish(TrainFlags& f, const Dataset& people) {

@@ -28,6 +28,10 @@ struct TrainFlags {
 
 void add_train_flags(CLI::App* app, TrainFlags& flags);
 
+// Size and colour of the photos and length of the embedding, where no flag says them: what the network was
+// designed for.
+void use_native_sizes(const CLI::App& app, TrainFlags& flags);
+
 // Turns the flags into options that are whole: margin, mining, batch, model card. people: those trained
 // on. Throws UsageError.
 void finish(TrainFlags& flags, const Dataset& people);

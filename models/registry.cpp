@@ -1,37 +1,61 @@
 #include "tern/models/registry.h"
 
 #include "tern/models/face_net.h"
+#include "tern/models/iresnet.h"
+#include "tern/models/mobilefacenet.h"
 #include "tern/models/resnet.h"
+#include "tern/models/tiny.h"
 #include "tern/nn/init.h"
 
 namespace tern {
 namespace {
 
 struct Entry {
-  const char* name;
+  ModelSpec native;  // what the network was designed for
   int min_size, max_size;
   std::unique_ptr<nn::Module> (*make)(const ModelSpec&);
 };
 
+using Made = std::unique_ptr<nn::Module>;
+
+Made make_face_net(const ModelSpec& s) {
+  return std::make_unique<models::FaceNet>(
+      models::FaceNetOptions{.channels = s.channels, .embedding_dim = s.embedding_dim});
+}
+Made make_resnet18(const ModelSpec& s) {
+  return std::make_unique<models::ResNet18>(
+      models::ResNet18Options{.channels = s.channels, .embedding_dim = s.embedding_dim});
+}
+Made make_iresnet18(const ModelSpec& s) {
+  return std::make_unique<models::IResNet18>(
+      models::IResNet18Options{.channels = s.channels, .size = s.size, .embedding_dim = s.embedding_dim});
+}
+Made make_mobilefacenet(const ModelSpec& s) {
+  return std::make_unique<models::MobileFaceNet>(
+      models::MobileFaceNetOptions{.channels = s.channels, .size = s.size, .embedding_dim = s.embedding_dim});
+}
+Made make_tiny(const ModelSpec& s) {
+  return std::make_unique<models::Tiny>(
+      models::TinyOptions{.channels = s.channels, .embedding_dim = s.embedding_dim});
+}
+
 const Entry kModels[] = {
-    {"face_net", 32, 160,
-     [](const ModelSpec& spec) -> std::unique_ptr<nn::Module> {
-       return std::make_unique<models::FaceNet>(
-           models::FaceNetOptions{.channels = spec.channels, .embedding_dim = spec.embedding_dim});
-     }},
-    {"resnet18", 32, 512,
-     [](const ModelSpec& spec) -> std::unique_ptr<nn::Module> {
-       return std::make_unique<models::ResNet18>(
-           models::ResNet18Options{.channels = spec.channels, .embedding_dim = spec.embedding_dim});
-     }},
+    {{.arch = "face_net", .size = 64, .channels = 3, .embedding_dim = 128}, 32, 160, make_face_net},
+    {{.arch = "resnet18", .size = 112, .channels = 3, .embedding_dim = 128}, 32, 512, make_resnet18},
+    {{.arch = "iresnet18", .size = 112, .channels = 3, .embedding_dim = 128}, 32, 512, make_iresnet18},
+    {{.arch = "mobilefacenet", .size = 112, .channels = 3, .embedding_dim = 128},
+     32,
+     512,
+     make_mobilefacenet},
+    {{.arch = "tiny", .size = 64, .channels = 1, .embedding_dim = 64}, 32, 512, make_tiny},
 };
 
 const Entry& find_model(const std::string& arch) {
   for (const Entry& entry : kModels) {
-    if (arch == entry.name) return entry;
+    if (arch == entry.native.arch) return entry;
   }
   std::string known;
-  for (const Entry& entry : kModels) known += concat_text(known.empty() ? "" : ", ", entry.name);
+  for (const Entry& entry : kModels) known += concat_text(known.empty() ? "" : ", ", entry.native.arch);
   throw UsageError(
       concat_text("unknown architecture '", escaped(arch.substr(0, 64)), "'; hint: one of ", known));
 }
@@ -40,9 +64,11 @@ const Entry& find_model(const std::string& arch) {
 
 std::vector<std::string> known_models() {
   std::vector<std::string> names;
-  for (const Entry& entry : kModels) names.emplace_back(entry.name);
+  for (const Entry& entry : kModels) names.push_back(entry.native.arch);
   return names;
 }
+
+ModelSpec native_spec(const std::string& arch) { return find_model(arch).native; }
 
 void check_spec(const ModelSpec& spec) {
   const Entry& entry = find_model(spec.arch);

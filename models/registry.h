@@ -21,6 +21,9 @@ struct ModelSpec {
 
 std::vector<std::string> known_models();
 
+// The photos and embedding the network was designed for. Throws UsageError for an unknown arch.
+ModelSpec native_spec(const std::string& arch);
+
 // Throws UsageError for an unknown arch (the text lists the known ones), a size the network cannot take,
 // channels other than 1 and 3, or an embedding of fewer than 2 or more than 4096 numbers.
 void check_spec(const ModelSpec& spec);

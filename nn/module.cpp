@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <mutex>
 
+#include "tern/ops/multiply_adds.h"
+
 namespace tern::nn {
 
 void Visitor::parameter(std::string_view, Parameter&, Layout) {}
@@ -117,6 +119,17 @@ int64_t Module::num_parameters() {
   int64_t total = 0;
   for (const Tensor& tensor : parameters()) total += tensor.numel();
   return total;
+}
+
+int64_t Module::num_multiply_adds(const Shape& input) {
+  const NoGradGuard no_grad;
+  const EvalScope eval(*this);
+  const auto owned = parameters();
+  Tensor x = Tensor::empty(input, {.device = owned.empty() ? kCpu : owned[0].device()});
+  x.fill(0);
+  const MultiplyAdds counted;
+  (*this)(x);
+  return counted.total();
 }
 
 void Module::set_requires_grad(bool on) {

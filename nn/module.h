@@ -69,6 +69,9 @@ class Module {
   std::vector<NamedTensor> named_parameters();
   std::vector<NamedTensor> named_buffers();
   int64_t num_parameters();
+  // Of convolutions and linear layers for an input of this shape (ops/multiply_adds.h). Runs the module once,
+  // in evaluation mode, on zeros.
+  int64_t num_multiply_adds(const Shape& input);
   void set_requires_grad(bool on);  // freezes or thaws all parameters
   void zero_grad();
 

@@ -1,6 +1,7 @@
 #include "tern/ops/conv2d.h"
 
 #include "tern/core/autograd.h"
+#include "tern/ops/multiply_adds.h"
 
 namespace tern {
 namespace {
@@ -98,6 +99,7 @@ Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv2dOptio
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options) {
   check_types(x, w, bias);
   const Conv2dGeometry g = conv2d_geometry(x.shape(), w.shape(), options);
+  count_multiply_adds(g.pixels() * g.o * g.patch());
   const Tensor y = Tensor::empty(g.y_shape(), like(x));
   on_device(
       x.device(), [&] { cpu::conv2d_forward(g, x, w, bias, y); },

@@ -2,6 +2,7 @@
 
 #include "tern/core/autograd.h"
 #include "tern/ops/matmul.h"
+#include "tern/ops/multiply_adds.h"
 #include "tern/ops/reduce.h"
 #include "tern/ops/shape_ops.h"
 
@@ -56,6 +57,7 @@ struct LinearNode final : OpNode<LinearNode> {
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
   check_linear(x, w, bias);
   const Tensor y = Tensor::empty(x.shape().with(-1, w.size(0)), like(x));
+  count_multiply_adds(x.numel() * w.size(0));
   matmul_into(
       {.m = leading(x.shape()), .n = w.size(0), .k = w.size(1), .transpose_b = true, .b_is_weight = true}, x,
       w, bias, y);

@@ -1,6 +1,7 @@
 #include "tern/ops/matmul.h"
 
 #include "tern/core/autograd.h"
+#include "tern/ops/multiply_adds.h"
 
 namespace tern {
 namespace {
@@ -60,6 +61,7 @@ void matmul_into(const MatmulGeometry& g, const Tensor& a, const Tensor& b, cons
 
 Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options) {
   const Tensor y = product(a, options.transpose_a, b, options.transpose_b);
+  count_multiply_adds(y.numel() * a.size(options.transpose_a ? 0 : 1));
   return record<MatmulNode>(y, {a, b}, [&](MatmulNode& node) {
     node.options = options;
     if (b.requires_grad()) node.a = a;

@@ -234,8 +234,101 @@ class ResNet18(nn.Module):
         return F.normalize(self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1)), dim=1)
 
 
-def resnet18():
-    net = ResNet18().double().eval()
+def conv_bn(i, o, kernel, stride=1, padding=0, groups=1):
+    return [nn.Conv2d(i, o, kernel, stride, padding, groups=groups, bias=False), nn.BatchNorm2d(o)]
+
+
+class Tiny(nn.Module):
+    def __init__(self, embedding=64):
+        super().__init__()
+        for k, (i, o) in enumerate(((1, 32), (32, 64), (64, 128), (128, 128))):
+            conv, bn = conv_bn(i, o, 3, 1, 1)
+            setattr(self, f"conv{k + 1}", conv), setattr(self, f"bn{k + 1}", bn)
+        self.fc = nn.Linear(128, embedding)
+
+    def forward(self, x):
+        for k in range(4):
+            x = F.relu(getattr(self, f"bn{k + 1}")(getattr(self, f"conv{k + 1}")(x)))
+            x = F.max_pool2d(x, 2) if k < 3 else F.adaptive_avg_pool2d(x, 1).flatten(1)
+        return F.normalize(self.fc(x), dim=1)
+
+
+class IBlock(nn.Module):
+    def __init__(self, i, o, stride):
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(i)
+        self.conv1, self.bn2 = conv_bn(i, o, 3, 1, 1)
+        self.prelu = nn.PReLU(o)
+        self.conv2, self.bn3 = conv_bn(o, o, 3, stride, 1)
+        self.downsample = nn.Sequential(*conv_bn(i, o, 1, stride)) if stride != 1 or i != o else None
+
+    def forward(self, x):
+        y = self.bn3(self.conv2(self.prelu(self.bn2(self.conv1(self.bn1(x))))))
+        return y + (self.downsample(x) if self.downsample is not None else x)
+
+
+class IResNet18(nn.Module):
+    """InsightFace's names."""
+
+    def __init__(self, size=112, embedding=128):
+        super().__init__()
+        self.conv1, self.bn1 = conv_bn(3, 64, 3, 1, 1)
+        self.prelu = nn.PReLU(64)
+        width = 64
+        for i, out in enumerate((64, 128, 256, 512)):
+            setattr(self, f"layer{i + 1}", nn.Sequential(IBlock(width, out, 2), IBlock(out, out, 1)))
+            width = out
+        self.bn2 = nn.BatchNorm2d(512)
+        self.fc = nn.Linear(512 * ((size + 15) // 16) ** 2, embedding)
+        self.features = nn.BatchNorm1d(embedding)
+
+    def forward(self, x):
+        x = self.prelu(self.bn1(self.conv1(x)))
+        for i in range(4):
+            x = getattr(self, f"layer{i + 1}")(x)
+        return F.normalize(self.features(self.fc(self.bn2(x).flatten(1))), dim=1)
+
+
+class ConvBlock(nn.Module):
+    def __init__(self, i, o, kernel, stride=1, padding=0, groups=1, linear=False):
+        super().__init__()
+        self.conv, self.bn = conv_bn(i, o, kernel, stride, padding, groups)
+        self.prelu = nn.Identity() if linear else nn.PReLU(o)
+
+    def forward(self, x):
+        return self.prelu(self.bn(self.conv(x)))
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, i, o, stride, expansion):
+        super().__init__()
+        e = i * expansion
+        self.residual = stride == 1 and i == o
+        self.conv = nn.Sequential(*conv_bn(i, e, 1), nn.PReLU(e), *conv_bn(e, e, 3, stride, 1, e), nn.PReLU(e), *conv_bn(e, o, 1))
+
+    def forward(self, x):
+        return x + self.conv(x) if self.residual else self.conv(x)
+
+
+class MobileFaceNet(nn.Module):
+    def __init__(self, size=112, embedding=128):
+        super().__init__()
+        self.conv1, self.dw_conv1 = ConvBlock(3, 64, 3, 2, 1), ConvBlock(64, 64, 3, 1, 1, 64)
+        blocks, i = [], 64
+        for t, o, n, s in ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1)):
+            for k in range(n):
+                blocks.append(Bottleneck(i, o, s if k == 0 else 1, t))
+                i = o
+        self.blocks = nn.Sequential(*blocks)
+        self.conv2 = ConvBlock(128, 512, 1)
+        self.linear7 = ConvBlock(512, 512, (size + 15) // 16, groups=512, linear=True)
+        self.linear1 = ConvBlock(512, embedding, 1, linear=True)
+
+    def forward(self, x):
+        return F.normalize(self.linear1(self.linear7(self.conv2(self.blocks(self.dw_conv1(self.conv1(x)))))).flatten(1), dim=1)
+
+
+def fill_hashed(net):
     for name, t in net.state_dict().items():
         if name.endswith("num_batches_tracked"):
             continue
@@ -246,12 +339,39 @@ def resnet18():
         else:
             value = hashed(name, t.numel(), (3.0 / t[0].numel()) ** 0.5)
         t.copy_(value.float().double().view_as(t))
-    x = hashed("input", 2 * 3 * 112 * 112, 1.0).float().double().view(2, 3, 112, 112)
+
+
+def embeddings(name, make, channels, size, training_size, watched):
+    """Hashed weights and photos: the embedding of two photos at the native size; in training mode, on 8 small photos,
+    the embedding and the gradients of some parameters."""
+    net = make(size).double().eval()
+    fill_hashed(net)
+    x = hashed("input", 2 * channels * size * size, 1.0).float().double().view(2, channels, size, size)
     with torch.no_grad():
-        y = net(x)
-    save("resnet18", {"y": y}, [dict(parameters=sum(p.numel() for p in net.parameters()))])
+        out = {"y": net(x)}
+    net = make(training_size).double().train()
+    fill_hashed(net)
+    x = hashed("input", 8 * channels * training_size**2, 1.0).float().double().view(8, channels, training_size, training_size)
+    y = net(x)
+    dy = hashed("dy", y.numel(), 1.0).float().double().view_as(y)
+    y.backward(dy)
+    out["training.y"] = y.float()
+    parameters = dict(net.named_parameters())
+    for p in watched:
+        out["training.d." + p] = parameters[p].grad.float()
+    case = dict(size=size, training_size=training_size, parameters=sum(p.numel() for p in make(size).parameters()))
+    save(name, out, [case])
+
+
+def networks():
+    embeddings("resnet18", lambda _: ResNet18(), 3, 112, 48, ("bn1.weight", "bn1.bias", "layer2.0.bn2.weight", "layer4.1.bn2.bias", "fc.bias"))
+    embeddings("iresnet18", IResNet18, 3, 112, 48, ("bn1.weight", "prelu.weight", "layer2.0.prelu.weight", "layer2.0.downsample.1.weight",
+                                                 "layer4.1.bn1.weight", "layer4.1.bn3.weight", "features.weight"))
+    embeddings("mobilefacenet", MobileFaceNet, 3, 112, 48, ("conv1.conv.weight", "conv1.prelu.weight", "dw_conv1.conv.weight", "blocks.0.conv.3.weight",
+                                                         "blocks.6.conv.5.weight", "blocks.14.conv.7.weight", "linear7.conv.weight"))
+    embeddings("tiny", lambda _: Tiny(), 1, 64, 32, ("conv1.weight", "bn1.weight", "bn4.bias", "fc.bias"))
 
 
 if __name__ == "__main__":
-    for make in (conv2d, layers, batch_norm, triplet, optimizers, siamese_training, resnet18):
+    for make in (conv2d, layers, batch_norm, triplet, optimizers, siamese_training, networks):
         make()

@@ -1,4 +1,5 @@
-// Optimizers over ten steps, a small siamese net over ten training steps, and ResNet-18, against PyTorch.
+// Optimizers over ten steps, a small siamese net over ten training steps, and whole networks, against
+// PyTorch.
 
 #include <gtest/gtest.h>
 
@@ -6,7 +7,7 @@
 #include <memory>
 
 #include "tern/core/autograd.h"
-#include "tern/models/resnet.h"
+#include "tern/models/registry.h"
 #include "tern/nn/layers.h"
 #include "tern/nn/optim.h"
 #include "tern/nn/siamese.h"
@@ -111,10 +112,8 @@ std::vector<float> hashed(const std::string& name, int64_t count, double scale, 
   return values;
 }
 
-TEST(LongGolden, ResNet18EmbeddingFromHashedWeights) {
-  const Golden golden("resnet18");
-  models::ResNet18 net;
-  EXPECT_EQ(net.num_parameters(), golden.cases[0]["parameters"].get<int64_t>());
+// generate.py's fill_hashed().
+void fill_hashed(nn::Module& net) {
   nn::TensorMap weights = nn::state_dict(net);
   for (auto& [name, tensor] : weights) {
     if (name.ends_with("num_batches_tracked")) continue;
@@ -126,12 +125,54 @@ TEST(LongGolden, ResNet18EmbeddingFromHashedWeights) {
     tensor = Tensor::from_data(std::span<const float>(values), tensor.shape());
   }
   nn::load_state_dict(net, weights);
-  net.eval();
-  NoGradGuard no_grad;
-  const auto pixels = hashed("input", 2 * 3 * 112 * 112, 1.0);
-  const Tensor x = Tensor::from_data(std::span<const float>(pixels), {2, 3, 112, 112});
-  expect_close(net(permute(x, {0, 2, 3, 1})), golden.get("y"), 1e-5);
 }
+
+Tensor hashed_photos(int64_t n, const ModelSpec& spec) {
+  const auto pixels = hashed("input", n * spec.channels * spec.size * spec.size, 1.0);
+  const Tensor x =
+      Tensor::from_data(std::span<const float>(pixels), {n, spec.channels, spec.size, spec.size});
+  return permute(x, {0, 2, 3, 1});
+}
+
+class LongGoldenNetwork : public testing::TestWithParam<const char*> {};
+
+TEST_P(LongGoldenNetwork, EmbeddingFromHashedWeights) {
+  const Golden golden(GetParam());
+  const ModelSpec spec = native_spec(GetParam());
+  ASSERT_EQ(spec.size, golden.cases[0]["size"].get<int>());
+  const auto net = make_model(spec, 1);
+  EXPECT_EQ(net->num_parameters(), golden.cases[0]["parameters"].get<int64_t>());
+  fill_hashed(*net);
+  net->eval();
+  const NoGradGuard no_grad;
+  expect_close((*net)(hashed_photos(2, spec)), golden.get("y"), 1e-5);
+}
+
+// Batch statistics over few values amplify rounding: the bounds are wider than for one layer.
+TEST_P(LongGoldenNetwork, TrainingEmbeddingAndGradients) {
+  const Golden golden(GetParam());
+  ModelSpec spec = native_spec(GetParam());
+  spec.size = golden.cases[0]["training_size"].get<int>();
+  const auto net = make_model(spec, 1);
+  fill_hashed(*net);
+  const Tensor y = (*net)(hashed_photos(8, spec));
+  expect_close(y, golden.get("training.y"), 1e-4);
+  const auto dy = hashed("dy", y.numel(), 1.0);
+  y.backward(Tensor::from_data(std::span<const float>(dy), y.shape()));
+  size_t watched = 0;
+  for (const auto& parameter : net->named_parameters()) {
+    const auto found = golden.tensors().find("training.d." + parameter.name);
+    if (found == golden.tensors().end()) continue;
+    SCOPED_TRACE(parameter.name);
+    expect_close(parameter.tensor.grad(), Golden::channels_last(found->second), 1e-3);
+    ++watched;
+  }
+  EXPECT_EQ(watched + 2, golden.tensors().size());
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, LongGoldenNetwork,
+                         testing::Values("resnet18", "iresnet18", "mobilefacenet", "tiny"),
+                         [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
 }  // namespace tern

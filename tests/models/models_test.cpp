@@ -68,13 +68,61 @@ TEST(ResNet18, ParametersAndNamesAreTorchvisions) {
   EXPECT_FALSE(state.contains("layer1.0.downsample.0.weight"));
 }
 
-TEST(ResNet18, Runs) {
-  const auto net = make_model({.arch = "resnet18", .size = 32, .channels = 1, .embedding_dim = 16}, 1);
-  net->eval();
-  const NoGradGuard no_grad;
-  const Tensor e = (*net)(test::random_tensor({1, 32, 32, 1}));
-  EXPECT_EQ(e.shape(), (Shape{1, 16}));
-  expect_unit_rows(e);
+// What PyTorch counts in the same networks (parameters, and multiply-adds of convolutions and linear layers).
+TEST(LongNetworks, ParametersAndMultiplyAddsArePyTorchs) {
+  struct Row {
+    const char* arch;
+    int64_t parameters, multiply_adds;
+  };
+  for (const Row& row :
+       {Row{"resnet18", 11'242'176, 484'913'152}, Row{"iresnet18", 14'390'656, 2'600'321'024},
+        Row{"mobilefacenet", 1'003'136, 220'965'376}, Row{"tiny", 248'864, 48'373'760}}) {
+    SCOPED_TRACE(row.arch);
+    const ModelSpec spec = native_spec(row.arch);
+    const auto net = make_model(spec, 1);
+    EXPECT_EQ(net->num_parameters(), row.parameters);
+    EXPECT_EQ(net->num_multiply_adds({1, spec.size, spec.size, spec.channels}), row.multiply_adds);
+    EXPECT_TRUE(net->training());
+  }
+}
+
+TEST(LongNetworks, NamesAreThoseOfTheirPyTorchVersions) {
+  const auto face = nn::state_dict(*make_model(native_spec("iresnet18"), 1));
+  EXPECT_EQ(face.at("layer3.0.downsample.0.weight").shape(), (Shape{256, 128, 1, 1}));
+  EXPECT_EQ(face.at("layer1.1.prelu.weight").shape(), (Shape{64}));
+  EXPECT_EQ(face.at("fc.weight").shape(), (Shape{128, 512 * 49}));
+  EXPECT_EQ(face.at("features.running_var").shape(), (Shape{128}));
+  const auto mobile = nn::state_dict(*make_model(native_spec("mobilefacenet"), 1));
+  EXPECT_EQ(mobile.at("dw_conv1.conv.weight").shape(), (Shape{64, 1, 3, 3}));
+  EXPECT_EQ(mobile.at("blocks.5.conv.3.weight").shape(), (Shape{256, 1, 3, 3}));
+  EXPECT_EQ(mobile.at("linear7.conv.weight").shape(), (Shape{512, 1, 7, 7}));
+  EXPECT_FALSE(mobile.contains("linear7.prelu.weight"));
+}
+
+TEST(LongNetworks, TakeEverySizeTheyAllow) {
+  for (const auto& arch : known_models())
+    for (const int size : {32, 41}) {
+      SCOPED_TRACE(arch);
+      const auto net = make_model({.arch = arch, .size = size, .channels = 1, .embedding_dim = 16}, 1);
+      net->eval();
+      const NoGradGuard no_grad;
+      const Tensor e = (*net)(test::random_tensor({1, size, size, 1}));
+      EXPECT_EQ(e.shape(), (Shape{1, 16}));
+      expect_unit_rows(e);
+    }
+}
+
+TEST(LongNetworks, EveryParameterGetsAGradient) {
+  for (const char* arch : {"iresnet18", "mobilefacenet", "tiny"}) {
+    const auto net = make_model({.arch = arch, .size = 32, .channels = 1, .embedding_dim = 16}, 1);
+    const Tensor e = (*net)(test::random_tensor({4, 32, 32, 1}));
+    e.backward(test::random_tensor(e.shape(), DType::F32, 9));
+    for (const auto& parameter : net->named_parameters()) {
+      ASSERT_TRUE(parameter.tensor.grad().defined()) << arch << ' ' << parameter.name;
+      EXPECT_GT(max(parameter.tensor.grad()).item() - min(parameter.tensor.grad()).item(), 0)
+          << arch << ' ' << parameter.name;
+    }
+  }
 }
 
 TEST(Registry, SeedDecidesTheWeights) {
