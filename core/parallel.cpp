@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <exception>
-#include <memory>
 #include <mutex>
 #include <string>
 #include <system_error>
@@ -19,32 +19,81 @@
 namespace tern {
 namespace {
 
-// One parallel_for: chunks are taken from a counter until none is left. It lives on the caller's stack;
-// helpers counts the pool threads inside it, and the caller leaves only when none is.
-struct Job {
-  int64_t n, chunk;
-  detail::ParallelBody body;
-  void* context;
-  std::atomic<int64_t> next{0};
+// One parallel_for. Its chunks lie in slices, one per thread: a thread takes the chunks of its slice from the
+// front, so that it meets the same part of the data in every region and finds it in its cache, and then helps
+// itself to the last chunks of others. A thread that wakes late finds its slice gone; nobody waits for what
+// has not begun. The job lives on the caller's stack; helpers counts the pool threads inside it, and the
+// caller leaves only when none is.
+class Job {
+ public:
+  Job(int64_t n, int64_t chunk, int threads, detail::ParallelBody body, void* context)
+      : n_(n), chunk_(chunk), slices_(std::min(threads, kSlices)), body_(body), context_(context) {
+    const int64_t chunks = (n + chunk - 1) / chunk;
+    for (int s = 0; s < slices_; ++s)
+      left_[s].range.store(pack(s * chunks / slices_, (s + 1) * chunks / slices_), std::memory_order_relaxed);
+  }
+
   std::atomic<int> helpers{0};
-  std::mutex error_mutex;
-  std::exception_ptr error;
 
-  bool exhausted() const { return next.load(std::memory_order_relaxed) >= n; }
+  bool exhausted() const {
+    for (int s = 0; s < slices_; ++s)
+      if (!is_empty(left_[s].range.load(std::memory_order_relaxed))) return false;
+    return true;
+  }
 
-  void work() {
-    for (;;) {
-      const int64_t begin = next.fetch_add(chunk, std::memory_order_relaxed);
-      if (begin >= n) return;
-      try {
-        body(context, begin, begin + chunk < n ? begin + chunk : n);
-      } catch (...) {
-        std::lock_guard lock(error_mutex);
-        if (!error) error = std::current_exception();
-        next.store(n, std::memory_order_relaxed);
-      }
+  void work(int thread) {
+    const int own = thread % slices_;
+    for (int64_t chunk; take(left_[own].range, true, chunk);) run(chunk);
+    for (int s = 1; s < slices_; ++s)
+      for (int64_t chunk; take(left_[(own + s) % slices_].range, false, chunk);) run(chunk);
+  }
+
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  static constexpr int kSlices = 64;
+  struct alignas(64) Slice {  // a cache line each
+    std::atomic<uint64_t> range;
+  };
+
+  // Chunks [begin, end) that nobody has begun, in one word.
+  static uint64_t pack(int64_t begin, int64_t end) {
+    return static_cast<uint64_t>(end) << 32 | static_cast<uint64_t>(begin);
+  }
+  static int64_t begin_of(uint64_t range) { return static_cast<int64_t>(range & 0xffffffffu); }
+  static int64_t end_of(uint64_t range) { return static_cast<int64_t>(range >> 32); }
+  static bool is_empty(uint64_t range) { return begin_of(range) >= end_of(range); }
+
+  static bool take(std::atomic<uint64_t>& slice, bool front, int64_t& chunk) {
+    uint64_t range = slice.load(std::memory_order_relaxed);
+    while (!is_empty(range)) {
+      const int64_t begin = begin_of(range), end = end_of(range);
+      const uint64_t rest = front ? pack(begin + 1, end) : pack(begin, end - 1);
+      chunk = front ? begin : end - 1;
+      if (slice.compare_exchange_weak(range, rest, std::memory_order_relaxed)) return true;
+    }
+    return false;
+  }
+
+  void run(int64_t chunk) {
+    try {
+      body_(context_, chunk * chunk_, std::min((chunk + 1) * chunk_, n_));
+    } catch (...) {
+      std::lock_guard lock(error_mutex_);
+      if (!error_) error_ = std::current_exception();
+      for (int s = 0; s < slices_; ++s) left_[s].range.store(0, std::memory_order_relaxed);
     }
   }
+
+  int64_t n_, chunk_;
+  int slices_;
+  detail::ParallelBody body_;
+  void* context_;
+  std::mutex error_mutex_;
+  std::exception_ptr error_;
+  Slice left_[kSlices];
 };
 
 void relax() {
@@ -52,6 +101,33 @@ void relax() {
   __builtin_ia32_pause();
 #endif
 }
+
+// Spins until ready() or until the time is better spent asleep. On a busy machine a spinning thread uses up
+// its share of the processor and is taken off it when work comes, while a sleeping one is put on at once: a
+// thread that finds it was interrupted spins less from then on.
+class Spinner {
+ public:
+  template <class Ready>
+  bool wait(Ready&& ready) {
+    using Clock = std::chrono::steady_clock;
+    const auto start = Clock::now();
+    for (auto before = start;;) {
+      for (int i = 0; i < 16; ++i) {
+        if (ready()) return budget_ = std::min(kMost, budget_ + budget_ / 8), true;
+        relax();
+      }
+      const auto now = Clock::now();
+      if (now - before > kInterrupted) budget_ = kLeast;
+      if (now - start > budget_) return false;
+      before = now;
+    }
+  }
+
+ private:
+  using Time = std::chrono::nanoseconds;
+  static constexpr Time kLeast{8'000}, kMost{200'000}, kInterrupted{100'000};
+  Time budget_ = kMost;
+};
 
 int processors() {
   cpu_set_t set;
@@ -74,16 +150,15 @@ int default_threads() {
 class Pool {
  public:
   int threads() {
-    std::lock_guard lock(mutex_);
-    return threads_locked();
+    const int wanted = wanted_.load(std::memory_order_relaxed);
+    return wanted > 0 ? wanted : first_threads();
   }
 
   void resize(int threads) {
     check(threads >= 1 && threads <= 1024, "threads: ", threads, " is out of range; hint: 1 to 1024");
     std::lock_guard resizing(resize_mutex_);
     stop_workers();
-    std::lock_guard lock(mutex_);
-    wanted_ = threads;
+    wanted_.store(threads, std::memory_order_relaxed);
   }
 
   void run(Job& job) {
@@ -94,28 +169,36 @@ class Pool {
       open_jobs_.store(static_cast<int>(jobs_.size()), std::memory_order_release);
     }
     if (sleeping_.load(std::memory_order_acquire) > 0) wake_.notify_all();
-    job.work();
+    job.work(0);
     {
       std::lock_guard lock(mutex_);
       std::erase(jobs_, &job);
       open_jobs_.store(static_cast<int>(jobs_.size()), std::memory_order_release);
     }
     // Helpers enter under mutex_ only while the job is listed, so from here the count only falls.
-    for (int spins = 0; job.helpers.load(std::memory_order_acquire) > 0; ++spins)
-      if (spins > 2000) std::this_thread::yield();
-    if (job.error) std::rethrow_exception(job.error);
+    const auto done = [&] { return job.helpers.load() == 0; };
+    thread_local Spinner spinner;
+    if (!spinner.wait(done)) {
+      std::unique_lock lock(mutex_);
+      ++waiting_;
+      finished_.wait(lock, done);
+      --waiting_;
+    }
+    job.rethrow();
   }
 
  private:
-  int threads_locked() {
-    if (wanted_ == 0) wanted_ = default_threads();
-    return wanted_;
+  int first_threads() {
+    std::lock_guard lock(mutex_);
+    if (wanted_.load() == 0) wanted_.store(default_threads());
+    return wanted_.load();
   }
 
   void start_workers() {
-    while (static_cast<int>(workers_.size()) + 1 < threads_locked()) {
+    while (static_cast<int>(workers_.size()) + 1 < wanted_.load(std::memory_order_relaxed)) {
       try {
-        workers_.emplace_back([this] { worker(); });
+        const int thread = static_cast<int>(workers_.size()) + 1;
+        workers_.emplace_back([this, thread] { worker(thread); });
       } catch (const std::system_error&) {
         return;  // the system refuses more threads: the caller does the work alone
       }
@@ -135,10 +218,10 @@ class Pool {
     stopping_ = false;
   }
 
-  void worker() {
+  void worker(int thread) {
+    Spinner spinner;  // catches the next job of a running step
     for (;;) {
-      // A short spin catches the next job of a running step; then the thread sleeps.
-      for (int spin = 0; spin < 4000 && open_jobs_.load(std::memory_order_acquire) == 0; ++spin) relax();
+      spinner.wait([&] { return open_jobs_.load(std::memory_order_acquire) > 0; });
       std::unique_lock lock(mutex_);
       Job* job = find_job();
       if (!job) {
@@ -147,10 +230,14 @@ class Pool {
         sleeping_.fetch_sub(1, std::memory_order_acq_rel);
       }
       if (!job) return;
-      job->helpers.fetch_add(1, std::memory_order_relaxed);
+      job->helpers.fetch_add(1);
       lock.unlock();
-      job->work();
-      job->helpers.fetch_sub(1, std::memory_order_release);
+      job->work(thread);
+      job->helpers.fetch_sub(1);
+      if (waiting_.load() > 0) {
+        lock.lock();  // a caller that has counted itself now sleeps or will see the count
+        finished_.notify_all();
+      }
     }
   }
 
@@ -161,11 +248,10 @@ class Pool {
   }
 
   std::mutex mutex_, resize_mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_, finished_;
   std::vector<std::thread> workers_;
   std::vector<Job*> jobs_;
-  std::atomic<int> open_jobs_{0}, sleeping_{0};
-  int wanted_ = 0;
+  std::atomic<int> open_jobs_{0}, sleeping_{0}, waiting_{0}, wanted_{0};
   bool stopping_ = false;
 };
 
@@ -193,7 +279,7 @@ void parallel_run(int64_t n, int64_t grain, ParallelBody body, void* context) {
   // Four chunks a thread even out unequal speeds; a chunk is a multiple of grain.
   const int64_t target = (n + threads * 4 - 1) / (threads * 4);
   const int64_t chunk = (target + grain - 1) / grain * grain;
-  Job job{n, chunk, body, context, {}, {}, {}, {}};
+  Job job(n, chunk, threads, body, context);
   pool().run(job);
 }
 

@@ -43,6 +43,29 @@ TEST(Parallel, NestedCallsAndCallsFromManyThreadsFinish) {
   });
 }
 
+TEST(Parallel, ACallerFinishesAloneWhileTheOthersAreBusy) {
+  test::for_each_thread_count([](int threads) {
+    std::atomic<bool> release{false};
+    std::atomic<int> inside{0};
+    std::thread blocking([&] {
+      parallel_for(threads, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          ++inside;
+          while (!release) std::this_thread::yield();
+        }
+      });
+    });
+    while (inside < 1) std::this_thread::yield();
+    std::atomic<int64_t> covered{0};
+    for (int i = 0; i < 20; ++i)
+      parallel_for(100, 1, [&](int64_t begin, int64_t end) { covered += end - begin; });
+    EXPECT_EQ(covered.load(), 2000);
+    release = true;
+    blocking.join();
+    EXPECT_EQ(inside.load(), threads);
+  });
+}
+
 TEST(Parallel, TheFirstExceptionReachesTheCaller) {
   test::for_each_thread_count([](int) {
     EXPECT_THROW(parallel_for(100, 1,
