@@ -134,6 +134,26 @@ def triplet():
     save("triplet", out, cases)
 
 
+def triplet_f64():
+    """Losses of one small batch in double, with coincident points: what eps does shows in the last digits."""
+    torch.manual_seed(3)
+    points = [torch.randn(5, 4, dtype=torch.float64).round(decimals=3) for _ in range(3)]
+    points[1][1] = points[0][1]  # anchor and positive coincide: the gradient is that of eps
+    points[2][2] = points[0][2]
+    out, cases = dict(zip("apn", points)), []
+    weights = torch.arange(1, 6, dtype=torch.float64)
+    for p in (1.0, 2.0, 3.0, 1.5, float("inf")):
+        for swap in (False, True):
+            for margin in (1.0, 4.0):
+                a, pos, neg = (x.clone().requires_grad_() for x in points)
+                y = F.triplet_margin_loss(a, pos, neg, margin=margin, p=p, swap=swap, reduction="none")
+                (y * weights).sum().backward()
+                n = f"{len(cases):02d}."
+                out |= {n + "y": y, n + "da": a.grad, n + "dp": pos.grad, n + "dn": neg.grad}
+                cases.append(dict(p="inf" if p == float("inf") else p, swap=swap, margin=margin))
+    save("triplet_f64", out | {"dy": weights}, cases)
+
+
 def optimizers():
     torch.manual_seed(5)
     settings = [("sgd", dict(lr=0.1)), ("sgd", dict(lr=0.1, momentum=0.9, weight_decay=0.01)),
@@ -373,5 +393,5 @@ def networks():
 
 
 if __name__ == "__main__":
-    for make in (conv2d, layers, batch_norm, triplet, optimizers, siamese_training, networks):
+    for make in (conv2d, layers, batch_norm, triplet, triplet_f64, optimizers, siamese_training, networks):
         make()

@@ -108,13 +108,17 @@ TEST(Golden, BatchNormOverThreeStepsAndInEvaluation) {
   }
 }
 
+double power_of(const nlohmann::json& c) {
+  return c["p"].is_string() ? std::numeric_limits<double>::infinity() : c["p"].get<double>();
+}
+
 TEST(Golden, TripletMarginLossWithPyTorchsEps) {
   const Golden golden("triplet");
   ASSERT_EQ(golden.cases.size(), 48u);
   for (size_t i = 0; i < golden.cases.size(); ++i) {
     SCOPED_TRACE(golden.cases[i].dump());
     const auto& c = golden.cases[i];
-    const double p = c["p"].is_string() ? std::numeric_limits<double>::infinity() : c["p"].get<double>();
+    const double p = power_of(c);
     const Tensor a = golden.leaf(i, "a"), pos = golden.leaf(i, "p"), neg = golden.leaf(i, "n");
     const Tensor y = triplet_margin_loss(a, pos, neg,
                                          {.margin = c["margin"],
@@ -128,6 +132,32 @@ TEST(Golden, TripletMarginLossWithPyTorchsEps) {
     expect_close(pos.grad(), golden.get(i, "dp"), 1e-4);
     expect_close(neg.grad(), golden.get(i, "dn"), 1e-4);
   }
+}
+
+TEST(Golden, TripletMarginLossInDouble) {
+  const Golden golden("triplet_f64");
+  ASSERT_EQ(golden.cases.size(), 20u);
+  for (size_t i = 0; i < golden.cases.size(); ++i)
+    for (const DType dtype : {DType::F64, DType::F32}) {
+      const auto& c = golden.cases[i];
+      SCOPED_TRACE(concat_text(c.dump(), " ", dtype));
+      const auto point = [&](const char* name) {
+        return golden.get(name).to(dtype).clone().set_requires_grad();
+      };
+      const Tensor a = point("a"), pos = point("p"), neg = point("n");
+      const Tensor y = triplet_margin_loss(a, pos, neg,
+                                           {.margin = c["margin"],
+                                            .p = power_of(c),
+                                            .swap = c["swap"],
+                                            .reduction = Reduction::None,
+                                            .eps = TripletEps::Torch});
+      y.backward(golden.get("dy").to(dtype));
+      const bool wide = dtype == DType::F64;
+      expect_close(y, golden.get(i, "y"), wide ? 1e-13 : 1e-6);
+      expect_close(a.grad(), golden.get(i, "da"), wide ? 1e-9 : 1e-6);
+      expect_close(pos.grad(), golden.get(i, "dp"), wide ? 1e-9 : 1e-6);
+      expect_close(neg.grad(), golden.get(i, "dn"), wide ? 1e-9 : 1e-6);
+    }
 }
 
 }  // namespace

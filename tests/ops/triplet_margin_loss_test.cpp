@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "tern/core/error.h"
-#include "tests/golden/triplet_margin_golden.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/tensors.h"
 
@@ -86,33 +85,6 @@ TEST(TripletMarginLoss, FollowsItsFormulas) {
     EXPECT_NEAR(value(Reduction::Mean) / (sum / static_cast<double>(n)), 1, 2e-7);
     EXPECT_NEAR(value(Reduction::MeanNonZero) / (sum / above), 1, 2e-7);
   });
-}
-
-TEST(TripletMarginLoss, MatchesTorchInValueAndGradient) {
-  const auto tensor = [](const std::vector<double>& x, bool wide) {
-    const Tensor t = Tensor::from_data(std::span<const double>(x), {5, static_cast<int64_t>(x.size()) / 5});
-    return wide ? t.clone() : t.to(DType::F32);
-  };
-  const double w[] = {1, 2, 3, 4, 5};
-  const Tensor dy = Tensor::from_data(std::span<const double>(w), {5});
-  for (const golden::TripletMarginCase& c : golden::kTripletMarginCases)
-    for (const bool wide : {true, false}) {
-      SCOPED_TRACE(concat_text("p ", c.p, " swap ", c.swap, " margin ", c.margin, wide ? " f64" : " f32"));
-      Tensor a = tensor(golden::kTripletA, wide), p = tensor(golden::kTripletP, wide),
-             n = tensor(golden::kTripletN, wide);
-      a.set_requires_grad(), p.set_requires_grad(), n.set_requires_grad();
-      const Tensor loss = triplet_margin_loss(a, p, n,
-                                              {.margin = c.margin,
-                                               .p = c.p,
-                                               .swap = c.swap,
-                                               .reduction = Reduction::None,
-                                               .eps = TripletEps::Torch});
-      loss.backward(wide ? dy : dy.to(DType::F32));
-      expect_close(loss, Tensor::from_data(std::span<const double>(c.losses), {5}), wide ? 1e-13 : 1e-6);
-      expect_close(a.grad(), tensor(c.da, true), wide ? 1e-9 : 1e-6);
-      expect_close(p.grad(), tensor(c.dp, true), wide ? 1e-9 : 1e-6);
-      expect_close(n.grad(), tensor(c.dn, true), wide ? 1e-9 : 1e-6);
-    }
 }
 
 TEST(TripletMarginLoss, CoincidentPointsHaveNoGradientInExactMode) {
