@@ -8,7 +8,7 @@
 
 #include "tern/apps/commands.h"
 #include "tern/core/allocator.h"
-#include "tern/core/device.h"
+#include "tern/core/cuda_support.h"
 #include "tern/core/error.h"
 #include "tern/core/parallel.h"
 #include "tern/cpu/isa.h"
@@ -24,14 +24,19 @@ using Rows = std::vector<std::pair<std::string, std::string>>;
 Rows machine_rows() {
   std::string arches;
   for (const auto& name : known_models()) arches += (arches.empty() ? "" : " ") + name;
-  return {{"version", TERN_VERSION},
-          {"compiler", __VERSION__},
-          {"instruction set", std::string(cpu::to_string(cpu::active_isa()))},
-          {"best instruction set", std::string(cpu::to_string(cpu::best_isa()))},
-          {"threads", std::to_string(num_threads())},
-          {"memory available", fmt::format("{} MiB", available_memory() >> 20)},
-          {"cuda", kWithCuda ? "built in" : "not built in"},
-          {"architectures", arches}};
+  Rows rows{{"version", TERN_VERSION},
+            {"compiler", __VERSION__},
+            {"instruction set", std::string(cpu::to_string(cpu::active_isa()))},
+            {"best instruction set", std::string(cpu::to_string(cpu::best_isa()))},
+            {"threads", std::to_string(num_threads())},
+            {"memory available", fmt::format("{} MiB", available_memory() >> 20)},
+            {"architectures", arches}};
+  const CudaSupport cuda = cuda_support();
+  rows.emplace_back("cuda", cuda.built ? "built in" : "not built in; hint: build with -DTERN_CUDA=ON");
+  for (const auto& part : cuda.parts)
+    rows.emplace_back("cuda " + part.name, part.found ? part.detail : "missing: " + part.detail);
+  for (const auto& device : cuda.devices) rows.emplace_back("cuda device", device);
+  return rows;
 }
 
 Rows spec_rows(const ModelSpec& spec) {

@@ -1,17 +1,20 @@
 # Warnings and sanitizers, shared by every target through the interface library tern_flags.
 add_library(tern_flags INTERFACE)
-target_compile_options(tern_flags INTERFACE -Wall -Wextra -Werror -fno-math-errno)
 # Kernels fuse a * b + c where the instruction set can, everything else rounds as written. A target's own options come
 # before these, so the kernel targets choose by a property instead of overriding.
-target_compile_options(tern_flags INTERFACE
-  $<IF:$<BOOL:$<TARGET_PROPERTY:TERN_FUSED>>,-ffp-contract=fast,-ffp-contract=off>)
+set(tern_fusing $<IF:$<BOOL:$<TARGET_PROPERTY:TERN_FUSED>>,-ffp-contract=fast,-ffp-contract=off>)
 # Vec<T> passes machine vectors between always-inline functions only; the note about their ABI does not apply.
-target_compile_options(tern_flags INTERFACE -Wno-psabi)
+set(tern_excluded -Wno-psabi -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  target_compile_options(tern_flags INTERFACE -Wno-unknown-warning-option -Wno-missing-field-initializers)
-else()
-  target_compile_options(tern_flags INTERFACE -Wno-missing-field-initializers)
+  list(APPEND tern_excluded -Wno-unknown-warning-option)
 endif()
+target_compile_options(tern_flags INTERFACE
+  "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror;-fno-math-errno;${tern_fusing};${tern_excluded}>")
+# nvcc: every warning of its own, and a register that spills or lands in local memory, is an error, too.
+string(REPLACE ";" "," tern_host_warnings "-Wall;-Wextra;-Werror;${tern_excluded}")
+target_compile_options(tern_flags INTERFACE
+  "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${tern_host_warnings};-Werror=all-warnings>"
+  "$<$<COMPILE_LANGUAGE:CUDA>:-Xptxas=-warn-spills,-warn-lmem-usage,-Werror>")
 if(TERN_SANITIZE STREQUAL "address")
   target_compile_options(tern_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all
                                               -fno-omit-frame-pointer)

@@ -1,0 +1,149 @@
+#include "tern/cuda/allocator.h"
+
+#include <algorithm>
+
+#include "tern/core/error.h"
+#include "tern/cuda/error.h"
+
+namespace tern::cu {
+namespace {
+
+constexpr int64_t kGranule = 512;
+constexpr int64_t kSmall = int64_t{1} << 20;
+constexpr int64_t kSegment = int64_t{2} << 20;
+
+int64_t round_up(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+}  // namespace
+
+CachingAllocator::~CachingAllocator() {
+  for (const auto& [data, block] : blocks_)
+    if (block.first) cudaFree(data);
+}
+
+void* CachingAllocator::allocate(int64_t bytes) {
+  const int64_t rounded = std::max(round_up(bytes, kGranule), kGranule);
+  std::lock_guard lock(mutex_);
+  auto block = take_free(rounded);
+  if (block == blocks_.end()) block = new_segment(rounded);
+  split(block, rounded);
+  block->second.used = true;
+  stats_.in_use += block->second.bytes;
+  stats_.cached -= block->second.bytes;
+  stats_.peak_in_use = std::max(stats_.peak_in_use, stats_.in_use);
+  return block->first;
+}
+
+void CachingAllocator::deallocate(void* data) noexcept {
+  if (!data) return;
+  std::lock_guard lock(mutex_);
+  auto block = blocks_.find(static_cast<char*>(data));
+  if (block == blocks_.end() || !block->second.used) return;
+  block->second.used = false;
+  stats_.in_use -= block->second.bytes;
+  stats_.cached += block->second.bytes;
+  join_next(block);
+  if (!block->second.first) {
+    const auto before = std::prev(block);
+    if (!before->second.used) {
+      free_.erase({before->second.bytes, before->first});
+      join_next(before);
+      block = before;
+    }
+  }
+  try {
+    free_.emplace(block->second.bytes, block->first);
+  } catch (...) {
+    // No memory on the host for the list's entry: the block is lost for reuse, nothing else is wrong.
+  }
+}
+
+MemoryStats CachingAllocator::stats() const {
+  std::lock_guard lock(mutex_);
+  return stats_;
+}
+void CachingAllocator::reset_peak() {
+  std::lock_guard lock(mutex_);
+  stats_.peak_in_use = stats_.in_use;
+}
+void CachingAllocator::release_cached() {
+  std::lock_guard lock(mutex_);
+  release_locked();
+}
+
+CachingAllocator::Blocks::iterator CachingAllocator::take_free(int64_t bytes) {
+  const auto found = free_.lower_bound({bytes, nullptr});
+  if (found == free_.end()) return blocks_.end();
+  const auto block = blocks_.find(found->second);
+  free_.erase(found);
+  return block;
+}
+
+CachingAllocator::Blocks::iterator CachingAllocator::new_segment(int64_t bytes) {
+  const int64_t segment = bytes <= kSmall ? kSegment : round_up(bytes, kSegment);
+  auto* data = static_cast<char*>(ask_driver(segment));
+  stats_.cached += segment;
+  return blocks_.emplace(data, Block{segment, false, true}).first;
+}
+
+void* CachingAllocator::ask_driver(int64_t bytes) {
+  void* data = nullptr;
+  TERN_CUDA_CALL(cudaSetDevice(device_));
+  cudaError_t status = cudaMalloc(&data, static_cast<size_t>(bytes));
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    release_locked();
+    status = cudaMalloc(&data, static_cast<size_t>(bytes));
+  }
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    refuse(bytes);
+  }
+  check_cuda(status, "cudaMalloc");
+  ++stats_.system_allocations;
+  return data;
+}
+
+void CachingAllocator::split(Blocks::iterator block, int64_t bytes) {
+  const int64_t rest = block->second.bytes - bytes;
+  if (rest < kGranule) return;
+  block->second.bytes = bytes;
+  char* const data = block->first + bytes;
+  blocks_.emplace(data, Block{rest, false, false});
+  free_.emplace(rest, data);
+}
+
+// A free block swallows the next one of its segment where that is free too; the caller lists the result.
+void CachingAllocator::join_next(Blocks::iterator block) {
+  const auto next = std::next(block);
+  if (next == blocks_.end() || next->second.first || next->second.used) return;
+  free_.erase({next->second.bytes, next->first});
+  block->second.bytes += next->second.bytes;
+  blocks_.erase(next);
+}
+
+void CachingAllocator::release_locked() {
+  for (auto block = blocks_.begin(); block != blocks_.end();) {
+    const auto next = std::next(block);
+    const bool whole = next == blocks_.end() || next->second.first;
+    if (block->second.first && !block->second.used && whole) {
+      stats_.cached -= block->second.bytes;
+      free_.erase({block->second.bytes, block->first});
+      TERN_CUDA_CALL(cudaFree(block->first));
+      blocks_.erase(block);
+    }
+    block = next;
+  }
+}
+
+void CachingAllocator::refuse(int64_t bytes) {
+  size_t free = 0, total = 0;
+  TERN_CUDA_CALL(cudaMemGetInfo(&free, &total));
+  throw MemoryError(concat_text("memory: ", bytes >> 20, " MiB asked for on cuda:", device_, ", which has ",
+                                static_cast<int64_t>(free >> 20), " MiB free of ",
+                                static_cast<int64_t>(total >> 20), " MiB (", stats_.in_use >> 20,
+                                " MiB in use here, ", stats_.cached >> 20,
+                                " MiB kept); hint: use a smaller batch or image size"));
+}
+
+}  // namespace tern::cu
