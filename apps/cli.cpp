@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -47,8 +48,8 @@ CLI::Validator number_in(Range range, bool whole) {
 }
 
 template <class T>
-CLI::Option* add_number(CLI::App* app, const std::string& names, T& value, Range range,
-                        const std::string& help, bool whole) {
+Option add_number(CLI::App* app, const std::string& names, T& value, Range range, const std::string& help,
+                  bool whole) {
   // Whole numbers may be written 1e4: they are read as a number first.
   auto* option = app->add_option_function<std::string>(
       names,
@@ -57,7 +58,7 @@ CLI::Option* add_number(CLI::App* app, const std::string& names, T& value, Range
   option->check(number_in(range, whole))
       ->type_name("N")
       ->default_str(fmt::format("{:g}", static_cast<double>(value)));
-  return option;
+  return Option(option);
 }
 
 // The names of an option, as written: "--lr", "-b".
@@ -72,6 +73,11 @@ bool is_number(const std::string& text) {
   char* end = nullptr;
   std::strtod(text.c_str(), &end);
   return !text.empty() && *end == 0;
+}
+
+[[noreturn]] void missing(const CLI::App& app, const std::string& argument) {
+  throw UsageError(
+      concat_text(app.get_name(), ": the argument ", argument, " is missing; hint: usage: ", usage_of(app)));
 }
 
 // Goes through the words as the parser will, and refuses what it would refuse, in better words: unknown
@@ -171,7 +177,7 @@ class Words {
     for (const CLI::Option* option :
          app_->get_options([](const CLI::Option* o) { return o->get_positional(); })) {
       if (option->get_required() && position >= positionals_.size())
-        refuse_missing(*app_, option->get_name(true, false));
+        missing(*app_, option->get_name(true, false));
       if (option->get_expected_max() >= CLI::detail::expected_max_vector_size) return;
       ++position;
     }
@@ -208,34 +214,43 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
 
 namespace {
 
-std::string footer_of(const std::string& examples) {
-  return "Examples:\n" + examples +
-         "\nAlso --json, --quiet, --no-progress, --color, --device, --threads: see tern --help.";
+CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& purpose,
+                      const std::string& examples) {
+  CLI::App* sub = parent.add_subcommand(name, purpose)->group("Commands");
+  sub->footer("Examples:\n" + examples +
+              "\nAlso --json, --quiet, --no-progress, --color, --device, --threads: see tern --help.");
+  sub->set_help_flag("-h,--help", "Print this help and exit")->group("");  // known to all
+  return sub;
+}
+
+std::string listed(const std::vector<std::string>& words) {
+  std::string list;
+  for (const auto& word : words) list += (list.empty() ? "" : ", ") + word;
+  return list;
 }
 
 }  // namespace
 
-void refuse_missing(const CLI::App& app, const std::string& argument) {
-  throw UsageError(
-      concat_text(app.get_name(), ": the argument ", argument, " is missing; hint: usage: ", usage_of(app)));
-}
+void Command::refuse_missing(const std::string& argument) const { missing(*app_, argument); }
 
 Cli::Cli()
-    : app_("tern: train and use a face network that tells whether photos show the same person", "tern") {
-  app_.formatter(std::make_shared<HelpFormatter>());
-  app_.set_version_flag("--version", "tern " TERN_VERSION, "Print the version and exit");
-  app_.require_subcommand(0, 1);
-  app_.fallthrough();
-  app_.set_help_flag("-h,--help", "Print this help and exit");
-  heading(&app_, "Options");
-  app_.add_flag("--json", global.json, "Print one JSON object on stdout");
-  app_.add_flag("-q,--quiet", global.quiet, "No progress and no notes");
-  app_.add_flag("--no-progress", global.no_progress, "Plain lines instead of a progress bar");
-  choice(&app_, "--color", global.color, {"auto", "always", "never"}, "Colours on stderr");
-  choice(&app_, "--device", global.device, {"cpu", "cuda"}, "Where to compute");
-  number(&app_, "--threads", global.threads, {0, 1024}, "Threads; 0: one for each processor");
-  heading(&app_, "Options of every command");
-  app_.footer(
+    : app_(std::make_unique<CLI::App>(
+          "tern: train and use a face network that tells whether photos show the same person", "tern")) {
+  app_->formatter(std::make_shared<HelpFormatter>());
+  app_->set_version_flag("--version", "tern " TERN_VERSION, "Print the version and exit");
+  app_->require_subcommand(0, 1);
+  app_->fallthrough();
+  app_->set_help_flag("-h,--help", "Print this help and exit");
+  Command all(*this, app_.get());
+  all.heading("Options");
+  all.flag("--json", global.json, "Print one JSON object on stdout");
+  all.flag("-q,--quiet", global.quiet, "No progress and no notes");
+  all.flag("--no-progress", global.no_progress, "Plain lines instead of a progress bar");
+  all.choice("--color", global.color, {"auto", "always", "never"}, "Colours on stderr");
+  all.choice("--device", global.device, {"cpu", "cuda"}, "Where to compute");
+  all.number("--threads", global.threads, {0, 1024}, "Threads; 0: one for each processor");
+  all.heading("Options of every command");
+  app_->footer(
       "Examples:\n"
       "  tern demo                                  train on drawn people and write a report, in about a "
       "minute\n"
@@ -246,90 +261,110 @@ Cli::Cli()
       "70 internal bug, 130 and 143 interrupted (after saving).");
 }
 
-void Cli::heading(CLI::App* app, const std::string& text) {
-  for (CLI::Option* option : app->get_options([](const CLI::Option* o) { return o->nonpositional(); }))
+Cli::~Cli() = default;
+
+Command Cli::command(const std::string& name, const std::string& purpose, const std::string& examples,
+                     Command::Run run) {
+  CLI::App* sub = add_command(*app_, name, purpose, examples);
+  commands_.emplace_back(sub, std::move(run));
+  return {*this, sub};
+}
+
+Command Command::command(const std::string& name, const std::string& purpose, const std::string& examples,
+                         Run run) {
+  CLI::App* sub = add_command(*app_, name, purpose, examples);
+  app_->require_subcommand(1);
+  cli_->commands_.emplace(cli_->commands_.begin(), sub, std::move(run));  // found before its parent
+  return {*cli_, sub};
+}
+
+void Command::heading(const std::string& text) {
+  for (CLI::Option* option : app_->get_options([](const CLI::Option* o) { return o->nonpositional(); }))
     if (option->get_group() == "Options") option->group(text);
 }
 
-CLI::App* Cli::command(const std::string& name, const std::string& purpose, const std::string& examples,
-                       std::function<int()> run) {
-  CLI::App* sub = app_.add_subcommand(name, purpose)->group("Commands");
-  sub->footer(footer_of(examples));
-  sub->set_help_flag("-h,--help", "Print this help and exit")->group("");  // known to all
-  commands_.emplace_back(sub, std::move(run));
-  return sub;
+Option Command::flag(const std::string& names, bool& value, const std::string& help) {
+  return Option(app_->add_flag(names, value, help));
+}
+Option Command::text(const std::string& names, std::string& value, const std::string& help) {
+  return Option(app_->add_option(names, value, help));
+}
+Option Command::texts(const std::string& names, std::vector<std::string>& values, const std::string& help) {
+  return Option(app_->add_option(names, values, help));
+}
+Option Command::number(const std::string& names, double& value, Range range, const std::string& help) {
+  return add_number(app_, names, value, range, help, false);
+}
+Option Command::number(const std::string& names, int64_t& value, Range range, const std::string& help) {
+  return add_number(app_, names, value, range, help, true);
+}
+Option Command::number(const std::string& names, int& value, Range range, const std::string& help) {
+  return add_number(app_, names, value, range, help, true);
+}
+Option Command::seed(uint64_t& value, const std::string& help) {
+  return add_number(app_, "--seed", value, {0, 9007199254740992.0}, help, true);
+}
+Option Command::choice(const std::string& names, std::string& value, const std::vector<std::string>& allowed,
+                       const std::string& help) {
+  return text(names, value, help + ": " + listed(allowed)).one_of(allowed).type("NAME").show_default();
 }
 
-CLI::App* Cli::command(CLI::App* parent, const std::string& name, const std::string& purpose,
-                       const std::string& examples, std::function<int()> run) {
-  CLI::App* sub = parent->add_subcommand(name, purpose)->group("Commands");
-  sub->footer(footer_of(examples));
-  sub->set_help_flag("-h,--help", "Print this help and exit")->group("");  // known to all
-  commands_.emplace(commands_.begin(), sub, std::move(run));               // found before its parent
-  return sub;
+std::vector<Option> Command::options() const {
+  std::vector<Option> all;
+  for (CLI::Option* option : app_->get_options()) all.emplace_back(option);
+  return all;
+}
+std::optional<Option> Command::option(const std::string& name) const {
+  CLI::Option* option = app_->get_option_no_throw("--" + name);
+  return option ? std::optional<Option>(option) : std::nullopt;
 }
 
-CLI::Option* Cli::number(CLI::App* app, const std::string& names, double& value, Range range,
-                         const std::string& help) {
-  return add_number(app, names, value, range, help, false);
-}
-CLI::Option* Cli::number(CLI::App* app, const std::string& names, int64_t& value, Range range,
-                         const std::string& help) {
-  return add_number(app, names, value, range, help, true);
-}
-CLI::Option* Cli::number(CLI::App* app, const std::string& names, int& value, Range range,
-                         const std::string& help) {
-  return add_number(app, names, value, range, help, true);
-}
-CLI::Option* Cli::seed(CLI::App* app, uint64_t& value, const std::string& help) {
-  return add_number(app, "--seed", value, {0, 9007199254740992.0}, help, true);
-}
-
-namespace {
-
-std::string listed(const std::vector<std::string>& words) {
-  std::string list;
-  for (const auto& word : words) list += (list.empty() ? "" : ", ") + word;
-  return list;
-}
-
-}  // namespace
-
-CLI::Validator Cli::one_of(const std::vector<std::string>& allowed) {
-  return CLI::Validator(
+Option& Option::type(const std::string& name) { return option_->type_name(name), *this; }
+Option& Option::required() { return option_->required(), *this; }
+Option& Option::show_default() { return option_->capture_default_str(), *this; }
+Option& Option::show_default(const std::string& text) { return option_->default_str(text), *this; }
+Option& Option::one_of(const std::vector<std::string>& allowed) {
+  option_->check(CLI::Validator(
       [allowed](std::string& text) -> std::string {
         if (std::find(allowed.begin(), allowed.end(), text) != allowed.end()) return {};
         const std::string near = nearest(text, allowed);
         return fmt::format("'{}' is not one of {}{}", escaped(text), listed(allowed),
                            near.empty() ? "" : fmt::format("; hint: did you mean {}?", near));
       },
-      "");
+      ""));
+  return *this;
 }
 
-CLI::Option* Cli::choice(CLI::App* app, const std::string& names, std::string& value,
-                         const std::vector<std::string>& allowed, const std::string& help) {
-  return app->add_option(names, value, help + ": " + listed(allowed))
-      ->check(one_of(allowed))
-      ->type_name("NAME")
-      ->capture_default_str();
+std::string Option::name() const {
+  return option_->get_lnames().empty() ? std::string() : option_->get_lnames()[0];
+}
+bool Option::given() const { return option_->count() > 0; }
+std::vector<std::string> Option::values() const { return option_->results(); }
+std::string Option::default_text() const { return option_->get_default_str(); }
+void Option::give(const std::vector<std::string>& values) {
+  for (const auto& value : values) option_->add_result(value);
+  if (!values.empty()) option_->run_callback();
 }
 
 int Cli::run(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
-  Words(app_).check_all(args);
+  Words(*app_).check_all(args);
   try {
-    app_.parse(argc, argv);
+    app_->parse(argc, argv);
   } catch (const CLI::Success& e) {
-    return app_.exit(e);  // --help and --version
+    return app_->exit(e);  // --help and --version
   } catch (const CLI::ParseError& e) {
     throw UsageError(e.what());
   }
   if (global.threads > 0) set_num_threads(global.threads);
   check<DeviceError>(global.device == "cpu",
                      "device cuda: this build of tern has no CUDA backend; hint: use --device cpu");
-  for (const auto& [sub, run] : commands_)
-    if (sub->parsed()) return run();
-  std::cout << app_.help();
+  for (const auto& [sub, run] : commands_) {
+    if (!sub->parsed()) continue;
+    Command command(*this, sub);
+    return run(command);
+  }
+  std::cout << app_->help();
   return 0;
 }
 

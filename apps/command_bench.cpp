@@ -85,28 +85,26 @@ int run(const GlobalOptions& global, Options& options) {
 
 void add_bench(Cli& cli) {
   auto options = std::make_shared<Options>();
-  CLI::App* sub = cli.command(
+  Command sub = cli.command(
       "bench", "Measure this machine and tern's kernels on it",
       "  tern bench peaks gemm\n  tern bench train --models face_net,resnet18 --batch 64\n"
       "  tern bench conv --only 3x3/1 --isa avx2 --json\n"
       "Times are of one call, after a warm-up, over rounds. The last column is the share of what the "
       "machine\n"
       "does at best (peaks): multiply-adds of the instruction set in use, or the fastest stream of memory.",
-      [&cli, options] { return run(cli.global, *options); });
+      [&cli, options](Command&) { return run(cli.global, *options); });
   std::string names;
   for (const auto& name : suite_names()) names += (names.empty() ? "" : ", ") + name;
-  sub->add_option("SUITE", options->suites, names + "; all if none is named")
-      ->check(Cli::one_of(suite_names()));
-  sub->add_option("--only", options->settings.only, "Only rows whose name contains this")->type_name("TEXT");
-  Cli::choice(sub, "--isa", options->isa, {"auto", "reference", "baseline", "avx2", "avx512"},
-              "Instruction set");
-  Cli::choice(sub, "--precision", options->precision, {"f32", "bf16"}, "Precision of activations");
-  sub->add_option("--models", options->models,
-                  "Models of conv, train, infer and triplet, joined with commas (default all)")
-      ->type_name("NAMES");
-  Cli::number(sub, "-b,--batch-size,--batch", options->settings.batch, {1, 4096}, "Images in a batch");
-  Cli::number(sub, "--seconds", options->settings.seconds, {0.01, 3600}, "Time to measure each row, seconds");
-  Cli::number(sub, "--rounds", options->settings.min_rounds, {1, 10000}, "Rounds at least");
+  sub.texts("SUITE", options->suites, names + "; all if none is named").one_of(suite_names());
+  sub.text("--only", options->settings.only, "Only rows whose name contains this").type("TEXT");
+  sub.choice("--isa", options->isa, {"auto", "reference", "baseline", "avx2", "avx512"}, "Instruction set");
+  sub.choice("--precision", options->precision, {"f32", "bf16"}, "Precision of activations");
+  sub.text("--models", options->models,
+           "Models of conv, train, infer and triplet, joined with commas (default all)")
+      .type("NAMES");
+  sub.number("-b,--batch-size,--batch", options->settings.batch, {1, 4096}, "Images in a batch");
+  sub.number("--seconds", options->settings.seconds, {0.01, 3600}, "Time to measure each row, seconds");
+  sub.number("--rounds", options->settings.min_rounds, {1, 10000}, "Rounds at least");
 }
 
 }  // namespace tern::app

@@ -156,50 +156,47 @@ int run_split(const GlobalOptions& global, const SplitOptions& options) {
 }  // namespace
 
 void add_data(Cli& cli) {
-  CLI::App* data = cli.command("data", "Draw synthetic people, audit a folder of photos, split people",
-                               "  tern data synth faces --identities 50 --photos 8 --size 250\n"
-                               "  tern data check photos --against other-photos\n"
-                               "  tern data split photos --fraction 0.2 --out lists",
-                               [] { return 0; });
-  data->require_subcommand(1);
+  Command data = cli.command("data", "Draw synthetic people, audit a folder of photos, split people",
+                             "  tern data synth faces --identities 50 --photos 8 --size 250\n"
+                             "  tern data check photos --against other-photos\n"
+                             "  tern data split photos --fraction 0.2 --out lists",
+                             [](Command&) { return 0; });
 
   auto synth = std::make_shared<SynthOptions>();
-  CLI::App* sub = cli.command(data, "synth", "Draw synthetic people into FOLDER/PERSON/PHOTO",
-                              "  tern data synth faces --identities 50 --photos 8 --size 250",
-                              [&cli, synth] { return run_synth(cli.global, *synth); });
-  sub->add_option("FOLDER", synth->out, "A new or empty folder")->required();
-  Cli::number(sub, "--identities", synth->faces.identities, {1, 1e8}, "People");
-  Cli::number(sub, "--photos", synth->faces.photos, {1, 1e6}, "Photos of each");
-  Cli::number(sub, "--size", synth->faces.size, {32, 250}, "Pixels on a side");
-  Cli::number(sub, "--first-identity", synth->faces.first_identity, {0, 2e8}, "Number of the first person");
-  Cli::seed(sub, synth->faces.seed, "Another seed, other people");
-  sub->add_option("--same", synth->same,
-                  "Cues made the same for everybody: outline, eyes, nose-mouth, hair, coloring, all")
-      ->type_name("CUES");
-  Cli::choice(sub, "--format", synth->format, {"jpg", "png"}, "File format");
-  Cli::number(sub, "--quality", synth->quality, {1, 100}, "JPEG quality");
+  Command sub = data.command("synth", "Draw synthetic people into FOLDER/PERSON/PHOTO",
+                             "  tern data synth faces --identities 50 --photos 8 --size 250",
+                             [&cli, synth](Command&) { return run_synth(cli.global, *synth); });
+  sub.text("FOLDER", synth->out, "A new or empty folder").required();
+  sub.number("--identities", synth->faces.identities, {1, 1e8}, "People");
+  sub.number("--photos", synth->faces.photos, {1, 1e6}, "Photos of each");
+  sub.number("--size", synth->faces.size, {32, 250}, "Pixels on a side");
+  sub.number("--first-identity", synth->faces.first_identity, {0, 2e8}, "Number of the first person");
+  sub.seed(synth->faces.seed, "Another seed, other people");
+  sub.text("--same", synth->same,
+           "Cues made the same for everybody: outline, eyes, nose-mouth, hair, coloring, all")
+      .type("CUES");
+  sub.choice("--format", synth->format, {"jpg", "png"}, "File format");
+  sub.number("--quality", synth->quality, {1, 100}, "JPEG quality");
 
   auto checked = std::make_shared<CheckOptions>();
-  sub = cli.command(data, "check",
-                    "Audit a folder: unreadable and duplicate photos, one-photo people, shared people",
-                    "  tern data check photos\n  tern data check photos --against other-photos --json\n"
-                    "Exit code 3 if a photo is unreadable or a person or photo is shared.",
-                    [&cli, checked] { return run_check(cli.global, *checked); });
-  sub->add_option("FOLDER", checked->folder, "Photos as FOLDER/PERSON/PHOTO")->required();
-  sub->add_option("--against", checked->against, "Another folder that must share no person and no photo")
-      ->type_name("DIR");
+  sub = data.command("check",
+                     "Audit a folder: unreadable and duplicate photos, one-photo people, shared people",
+                     "  tern data check photos\n  tern data check photos --against other-photos --json\n"
+                     "Exit code 3 if a photo is unreadable or a person or photo is shared.",
+                     [&cli, checked](Command&) { return run_check(cli.global, *checked); });
+  sub.text("FOLDER", checked->folder, "Photos as FOLDER/PERSON/PHOTO").required();
+  sub.text("--against", checked->against, "Another folder that must share no person and no photo")
+      .type("DIR");
 
   auto split = std::make_shared<SplitOptions>();
-  sub = cli.command(data, "split", "Write lists of people for training and testing; nobody is on both",
-                    "  tern data split photos --fraction 0.2 --out lists\n"
-                    "  tern train --data photos --identities lists/train.txt",
-                    [&cli, split] { return run_split(cli.global, *split); });
-  sub->add_option("FOLDER", split->folder, "Photos as FOLDER/PERSON/PHOTO")->required();
-  sub->add_option("--out", split->out, "Folder for train.txt and held-out.txt (required)")
-      ->required()
-      ->type_name("DIR");
-  Cli::number(sub, "--fraction", split->fraction, {0.01, 0.99}, "Share of the people held out");
-  Cli::seed(sub, split->seed, "Another seed, another draw");
+  sub = data.command("split", "Write lists of people for training and testing; nobody is on both",
+                     "  tern data split photos --fraction 0.2 --out lists\n"
+                     "  tern train --data photos --identities lists/train.txt",
+                     [&cli, split](Command&) { return run_split(cli.global, *split); });
+  sub.text("FOLDER", split->folder, "Photos as FOLDER/PERSON/PHOTO").required();
+  sub.text("--out", split->out, "Folder for train.txt and held-out.txt (required)").required().type("DIR");
+  sub.number("--fraction", split->fraction, {0.01, 0.99}, "Share of the people held out");
+  sub.seed(split->seed, "Another seed, another draw");
 }
 
 }  // namespace tern::app

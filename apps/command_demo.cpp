@@ -211,22 +211,22 @@ int run(const GlobalOptions& global, const Options& options) {
 
 void add_demo(Cli& cli) {
   auto options = std::make_shared<Options>();
-  CLI::App* sub = cli.command(
+  Command sub = cli.command(
       "demo", "Train the face network on synthetic people and report how well it judges unseen ones",
       "  tern demo\n  tern demo --seed 2 --out runs/demo-2\n"
       "The last line printed is the path of the report.",
-      [&cli, options] { return run(cli.global, *options); });
-  sub->add_option("--out", options->out, "Run directory; one that tern demo made is replaced")
-      ->type_name("DIR")
-      ->capture_default_str();
-  Cli::seed(sub, options->seed, "Other people, other weights, other batches");
-  Cli::number(sub, "--steps,--max-steps", options->steps, {1, 1e7}, "Training steps");
-  Cli::number(sub, "--people", options->people, {32, 1e6}, "People to train on");
-  Cli::number(sub, "--photos", options->photos, {4, 1000}, "Photos of each");
-  Cli::number(sub, "--unseen", options->unseen, {20, 1e4}, "People to judge, never trained on");
-  sub->add_option("--same", options->same,
-                  "Cues made the same for everybody: outline, eyes, nose-mouth, hair, coloring, all")
-      ->type_name("CUES");
+      [&cli, options](Command&) { return run(cli.global, *options); });
+  sub.text("--out", options->out, "Run directory; one that tern demo made is replaced")
+      .type("DIR")
+      .show_default();
+  sub.seed(options->seed, "Other people, other weights, other batches");
+  sub.number("--steps,--max-steps", options->steps, {1, 1e7}, "Training steps");
+  sub.number("--people", options->people, {32, 1e6}, "People to train on");
+  sub.number("--photos", options->photos, {4, 1000}, "Photos of each");
+  sub.number("--unseen", options->unseen, {20, 1e4}, "People to judge, never trained on");
+  sub.text("--same", options->same,
+           "Cues made the same for everybody: outline, eyes, nose-mouth, hair, coloring, all")
+      .type("CUES");
 }
 
 }  // namespace tern::app

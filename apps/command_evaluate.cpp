@@ -229,23 +229,22 @@ void add_evaluate(Cli& cli) {
   auto options = std::make_shared<Options>();
   options->people.synthetic.identities = 200;
   options->people.synthetic.first_identity = 100000;  // nobody whom tern train draws by default
-  CLI::App* sub = cli.command("evaluate", "Judge a model on people: verification, retrieval, identification",
-                              "  tern evaluate model.safetensors --data photos\n"
-                              "  tern evaluate model.safetensors --pairs pairs.txt --data lfw --json",
-                              [&cli, options] { return run(cli.global, *options); });
-  sub->add_option("MODEL", options->model, "A model file")->required();
-  sub->add_option("--pairs", options->pairs, "Pairs in the format of Labeled Faces in the Wild")
-      ->type_name("FILE");
+  Command sub = cli.command("evaluate", "Judge a model on people: verification, retrieval, identification",
+                            "  tern evaluate model.safetensors --data photos\n"
+                            "  tern evaluate model.safetensors --pairs pairs.txt --data lfw --json",
+                            [&cli, options](Command&) { return run(cli.global, *options); });
+  sub.text("MODEL", options->model, "A model file").required();
+  sub.text("--pairs", options->pairs, "Pairs in the format of Labeled Faces in the Wild").type("FILE");
   add_people_options(sub, options->people, true);
-  sub->add_flag("--allow-missing", options->allow_missing,
-                "Leave out pairs whose photos are missing, and count them");
-  sub->add_flag("--no-baseline", options->no_baseline, "Without the raw-pixel baseline");
-  Cli::number(sub, "--bootstrap", options->rounds, {0, 10000}, "Rounds for the intervals of TAR@FAR");
-  Cli::number(sub, "--folds", options->folds, {2, 100}, "Folds drawn without --pairs");
-  Cli::number(sub, "--pairs-per-fold", options->pairs_per_kind, {1, 1e6},
-              "Same, and different, pairs of each fold");
-  Cli::number(sub, "-b,--batch-size", options->batch, {1, 4096}, "Photos embedded at a time");
-  Cli::seed(sub, options->seed, "Draws the folds and the intervals");
+  sub.flag("--allow-missing", options->allow_missing,
+           "Leave out pairs whose photos are missing, and count them");
+  sub.flag("--no-baseline", options->no_baseline, "Without the raw-pixel baseline");
+  sub.number("--bootstrap", options->rounds, {0, 10000}, "Rounds for the intervals of TAR@FAR");
+  sub.number("--folds", options->folds, {2, 100}, "Folds drawn without --pairs");
+  sub.number("--pairs-per-fold", options->pairs_per_kind, {1, 1e6},
+             "Same, and different, pairs of each fold");
+  sub.number("-b,--batch-size", options->batch, {1, 4096}, "Photos embedded at a time");
+  sub.seed(options->seed, "Draws the folds and the intervals");
 }
 
 }  // namespace tern::app

@@ -88,12 +88,12 @@ int run(const GlobalOptions& global, const std::string& file, const std::string&
 void add_info(Cli& cli) {
   auto file = std::make_shared<std::string>();
   auto arch = std::make_shared<std::string>();
-  CLI::App* sub = cli.command("info", "Describe this build and machine, a network, or a model file",
-                              "  tern info\n  tern info --arch mobilefacenet\n"
-                              "  tern info runs/demo/checkpoints/step-000700.safetensors",
-                              [&cli, file, arch] { return run(cli.global, *file, *arch); });
-  sub->add_option("FILE", *file, "A model file");
-  Cli::choice(sub, "--arch", *arch, known_models(), "A network, at the size it was designed for");
+  Command sub = cli.command("info", "Describe this build and machine, a network, or a model file",
+                            "  tern info\n  tern info --arch mobilefacenet\n"
+                            "  tern info runs/demo/checkpoints/step-000700.safetensors",
+                            [&cli, file, arch](Command&) { return run(cli.global, *file, *arch); });
+  sub.text("FILE", *file, "A model file");
+  sub.choice("--arch", *arch, known_models(), "A network, at the size it was designed for");
 }
 
 }  // namespace tern::app

@@ -64,11 +64,11 @@ People open(const TrainFlags& flags, std::vector<std::string>& notes) {
   return people;
 }
 
-void describe_run(const CLI::App& sub, const TrainFlags& flags,
+void describe_run(const Command& command, const TrainFlags& flags,
                   std::map<std::string, std::string>& manifest) {
   const auto text = [](const std::string& value) { return nlohmann::json(value).dump(); };
   manifest["command"] = text("train");
-  manifest["flags"] = flags_json(sub);
+  manifest["flags"] = flags_json(command);
   manifest["data"] = text(flags.people.data.empty() ? "synthetic" : flags.people.data);
   manifest["identities"] = text(flags.people.identities);
   manifest["exclude_identities"] = text(flags.people.exclude);
@@ -127,26 +127,26 @@ int exit_code(const TrainResult& result) {
 
 // Where the run is written; a resumed one takes over the flags it was started with, and stays where it is
 // unless --name says otherwise.
-std::string run_directory(CLI::App& sub, TrainFlags& flags) {
+std::string run_directory(Command& command, TrainFlags& flags) {
   if (flags.train.resume.empty()) return flags.out + "/" + (flags.name.empty() ? default_name() : flags.name);
   const Checkpoint from = find_checkpoint(flags.train.resume);
   const fs::path folder = fs::path(from.weights).parent_path().parent_path();
   const std::string old = folder.empty() ? "." : folder.string();
   const std::string own = flags.name.empty() ? old : flags.out + "/" + flags.name;
-  adopt_flags(sub, old + "/manifest.json");
+  adopt_flags(command, old + "/manifest.json");
   return own;
 }
 
-int run(const GlobalOptions& global, CLI::App& sub, TrainFlags& flags) {
-  const std::string directory = run_directory(sub, flags);
+int run(const GlobalOptions& global, Command& command, TrainFlags& flags) {
+  const std::string directory = run_directory(command, flags);
   if (flags.train.resume.empty() && !flags.dry_run) check_new_run(directory);
-  use_native_sizes(sub, flags);
+  use_native_sizes(command, flags);
   flags.people.synthetic.size = std::min(flags.train.preprocess.size, kLargestFace);
   std::vector<std::string> notes;
   const People people = open(flags, notes);
   finish(flags, people.training());
   flags.train.run_directory = flags.dry_run ? "" : directory;
-  describe_run(sub, flags, flags.train.manifest);
+  describe_run(command, flags, flags.train.manifest);
 
   const auto model = make_model(flags.model, flags.train.seed);
   if (!flags.init_from.empty() && flags.train.resume.empty()) load_weights(*model, flags.init_from);
@@ -165,15 +165,14 @@ int run(const GlobalOptions& global, CLI::App& sub, TrainFlags& flags) {
 
 void add_train(Cli& cli) {
   auto flags = std::make_shared<TrainFlags>();
-  auto sub = std::make_shared<CLI::App*>();
-  *sub = cli.command(
+  Command command = cli.command(
       "train", "Train a face network on a folder of photos or on synthetic people",
       "  tern train --data photos --max-steps 2000\n"
       "  tern train --synthetic-identities 400 --max-steps 500 --eval-every 100\n"
       "  tern train --resume runs/train-20260131-120000\n"
       "The run directory gets config.toml, manifest.json, metrics.jsonl, log.txt and checkpoints/.",
-      [&cli, flags, sub] { return run(cli.global, **sub, *flags); });
-  add_train_flags(*sub, *flags);
+      [&cli, flags](Command& command) { return run(cli.global, command, *flags); });
+  add_train_flags(command, *flags);
 }
 
 }  // namespace tern::app

@@ -85,12 +85,12 @@ int watch(const GlobalOptions& global, const Options& options, const Embedder& f
   return 128 + SignalGuard::received();
 }
 
-int run(const GlobalOptions& global, const CLI::App& sub, const Options& options) {
+int run(const GlobalOptions& global, const Command& command, const Options& options) {
   constexpr const char* kNames[] = {"ANCHOR", "POSITIVE", "NEGATIVE"};
   for (size_t i = 0; i < 3; ++i) {
     check(options.watch.empty() || options.photos[i].empty(),
           "triplet: --watch takes its photos from the folder, not from the command line");
-    if (options.watch.empty() && options.photos[i].empty()) refuse_missing(sub, kNames[i]);
+    if (options.watch.empty() && options.photos[i].empty()) command.refuse_missing(kNames[i]);
   }
   const Embedder face = load_embedder(options.verdict);
   if (!options.watch.empty()) return watch(global, options, face);
@@ -104,8 +104,7 @@ int run(const GlobalOptions& global, const CLI::App& sub, const Options& options
 
 void add_triplet(Cli& cli) {
   auto options = std::make_shared<Options>();
-  auto sub = std::make_shared<CLI::App*>();
-  *sub = cli.command(
+  Command sub = cli.command(
       "triplet", "Is the second photo the first one's person, and the third somebody else?",
       "  tern triplet model.safetensors passport.jpg traveller.jpg stranger.jpg\n"
       "  tern triplet model.safetensors --watch inbox --json\n"
@@ -113,15 +112,13 @@ void add_triplet(Cli& cli) {
       "inbox/NAME/anchor.jpg,\n"
       "positive.jpg and negative.jpg, or inbox/NAME-anchor.jpg and so on. One line or JSON object a trio; a\n"
       "photo that cannot be read gives \"error\" instead of a verdict. Ctrl-C ends it, with exit code 130.",
-      [&cli, options, sub] { return run(cli.global, **sub, *options); });
-  (*sub)->add_option("MODEL", options->verdict.model, "A model file")->required();
-  (*sub)->add_option("ANCHOR", options->photos[0], "A photo of a person: JPEG, PNG, PGM or PPM");
-  (*sub)->add_option("POSITIVE", options->photos[1], "Said to be the same person");
-  (*sub)->add_option("NEGATIVE", options->photos[2], "Said to be somebody else");
-  (*sub)
-      ->add_option("--watch", options->watch, "Answer for each trio of photos dropped into this folder")
-      ->type_name("DIR");
-  add_verdict_options(*sub, options->verdict);
+      [&cli, options](Command& command) { return run(cli.global, command, *options); });
+  sub.text("MODEL", options->verdict.model, "A model file").required();
+  sub.text("ANCHOR", options->photos[0], "A photo of a person: JPEG, PNG, PGM or PPM");
+  sub.text("POSITIVE", options->photos[1], "Said to be the same person");
+  sub.text("NEGATIVE", options->photos[2], "Said to be somebody else");
+  sub.text("--watch", options->watch, "Answer for each trio of photos dropped into this folder").type("DIR");
+  add_verdict_options(sub, options->verdict);
 }
 
 }  // namespace tern::app

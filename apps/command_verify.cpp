@@ -36,11 +36,12 @@ int run(const GlobalOptions& global, const Options& options) {
 
 }  // namespace
 
-void add_verdict_options(CLI::App* app, VerdictOptions& options) {
-  app->add_flag("--exit-code", options.exit_code, "Exit with 1 for a negative verdict");
-  Cli::number(app, "--threshold", options.threshold, {0, 2},
+void add_verdict_options(Command& command, VerdictOptions& options) {
+  command.flag("--exit-code", options.exit_code, "Exit with 1 for a negative verdict");
+  command
+      .number("--threshold", options.threshold, {0, 2},
               "Largest distance of one person's photos, instead of the model's")
-      ->default_str("the model's");
+      .show_default("the model's");
 }
 
 Embedder load_embedder(const VerdictOptions& options) {
@@ -55,15 +56,15 @@ Embedder load_embedder(const VerdictOptions& options) {
 
 void add_verify(Cli& cli) {
   auto options = std::make_shared<Options>();
-  CLI::App* sub = cli.command("verify", "Do two photos show the same person?",
-                              "  tern verify model.safetensors a.jpg b.jpg\n"
-                              "  tern verify model.safetensors a.jpg b.jpg --json --exit-code\n"
-                              "Distances go from 0 (the same photo) to 2; the same person: distance <= "
-                              "threshold.",
-                              [&cli, options] { return run(cli.global, *options); });
-  sub->add_option("MODEL", options->verdict.model, "A model file")->required();
-  sub->add_option("A", options->a, "A photo: JPEG, PNG, PGM or PPM")->required();
-  sub->add_option("B", options->b, "Another")->required();
+  Command sub = cli.command("verify", "Do two photos show the same person?",
+                            "  tern verify model.safetensors a.jpg b.jpg\n"
+                            "  tern verify model.safetensors a.jpg b.jpg --json --exit-code\n"
+                            "Distances go from 0 (the same photo) to 2; the same person: distance <= "
+                            "threshold.",
+                            [&cli, options](Command&) { return run(cli.global, *options); });
+  sub.text("MODEL", options->verdict.model, "A model file").required();
+  sub.text("A", options->a, "A photo: JPEG, PNG, PGM or PPM").required();
+  sub.text("B", options->b, "Another").required();
   add_verdict_options(sub, options->verdict);
 }
 

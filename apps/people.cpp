@@ -7,25 +7,27 @@
 
 namespace tern::app {
 
-void add_people_options(CLI::App* app, PeopleOptions& options, bool synthetic) {
-  app->add_option("--data", options.data,
-                  synthetic ? "Photos as root/PERSON/PHOTO; without it synthetic people are drawn"
-                            : "Photos as root/PERSON/PHOTO")
-      ->type_name("DIR");
-  app->add_option("--identities", options.identities,
-                  "Only the people of this list: one a line, or a pairs file, meaning every name in it")
-      ->type_name("FILE");
-  app->add_option("--exclude-identities", options.exclude, "Not the people of this list")->type_name("FILE");
+void add_people_options(Command& command, PeopleOptions& options, bool synthetic) {
+  command
+      .text("--data", options.data,
+            synthetic ? "Photos as root/PERSON/PHOTO; without it synthetic people are drawn"
+                      : "Photos as root/PERSON/PHOTO")
+      .type("DIR");
+  command
+      .text("--identities", options.identities,
+            "Only the people of this list: one a line, or a pairs file, meaning every name in it")
+      .type("FILE");
+  command.text("--exclude-identities", options.exclude, "Not the people of this list").type("FILE");
   if (!synthetic) return;
-  Cli::number(app, "--synthetic-identities", options.synthetic.identities, {2, 1e7}, "Synthetic people");
-  Cli::number(app, "--synthetic-photos", options.synthetic.photos, {2, 1e5}, "Photos of each");
-  Cli::number(app, "--synthetic-first", options.synthetic.first_identity, {0, 2e8},
-              "Number of the first person");
-  app->add_option(
-         "--same", options.same,
-         "Cues of the synthetic people made the same for everybody: outline, eyes, nose-mouth, hair, "
-         "coloring, all")
-      ->type_name("CUES");
+  command.number("--synthetic-identities", options.synthetic.identities, {2, 1e7}, "Synthetic people");
+  command.number("--synthetic-photos", options.synthetic.photos, {2, 1e5}, "Photos of each");
+  command.number("--synthetic-first", options.synthetic.first_identity, {0, 2e8},
+                 "Number of the first person");
+  command
+      .text("--same", options.same,
+            "Cues of the synthetic people made the same for everybody: outline, eyes, nose-mouth, hair, "
+            "coloring, all")
+      .type("CUES");
 }
 
 std::unique_ptr<Dataset> open_people(const PeopleOptions& options, std::vector<std::string>& notes) {

@@ -22,7 +22,7 @@ struct PeopleOptions {
 };
 
 // --data, --identities, --exclude-identities and the --synthetic-... options.
-void add_people_options(CLI::App* app, PeopleOptions& options, bool synthetic);
+void add_people_options(Command& command, PeopleOptions& options, bool synthetic);
 
 // Throws DataError for a folder without people. Notes about names that are not there go to `notes`.
 std::unique_ptr<Dataset> open_people(const PeopleOptions& options, std::vector<std::string>& notes);

@@ -35,117 +35,119 @@ Distance distance_of(const std::string& name) {
   return Distance::Cosine;
 }
 
-void add_people_flags(CLI::App* app, TrainFlags& f) {
-  add_people_options(app, f.people, true);
-  app->add_option("--val-data", f.val_data,
-                  "A folder of other people to judge the model on, instead of --val-split")
-      ->type_name("DIR");
-  Cli::number(app, "--val-split", f.val_split, {0, 0.9}, "Share of the people held out for judging; 0: none");
+void add_people_flags(Command& command, TrainFlags& f) {
+  add_people_options(command, f.people, true);
+  command
+      .text("--val-data", f.val_data,
+            "A folder of other people to judge the model on, instead of --val-split")
+      .type("DIR");
+  command.number("--val-split", f.val_split, {0, 0.9}, "Share of the people held out for judging; 0: none");
 }
 
-void add_photo_flags(CLI::App* app, TrainFlags& f) {
-  Cli::number(
-      app, "--image-size", f.train.preprocess.size, {32, 512},
+void add_photo_flags(Command& command, TrainFlags& f) {
+  command.number(
+      "--image-size", f.train.preprocess.size, {32, 512},
       "Side of the photos the network sees, pixels; other networks have their own (tern info --arch)");
-  Cli::number(app, "--channels", f.train.preprocess.channels, {1, 3}, "1: grey, 3: colour");
-  Cli::number(app, "--crop", f.train.preprocess.crop, {0.05, 1},
-              "Central square used, as a fraction of the shorter side");
-  Cli::number(app, "-j,--workers", f.train.workers, {0, 256}, "Threads that read photos");
-  Cli::choice(app, "--augment", f.augment, {"none", "basic"}, "Changes made to training photos");
+  command.number("--channels", f.train.preprocess.channels, {1, 3}, "1: grey, 3: colour");
+  command.number("--crop", f.train.preprocess.crop, {0.05, 1},
+                 "Central square used, as a fraction of the shorter side");
+  command.number("-j,--workers", f.train.workers, {0, 256}, "Threads that read photos");
+  command.choice("--augment", f.augment, {"none", "basic"}, "Changes made to training photos");
   auto& a = f.train.augment;
-  Cli::number(app, "--augment-flip", a.flip, {0, 1}, "Probability of mirroring");
-  Cli::number(app, "--augment-shift", a.shift, {0, 0.5}, "Largest move, fraction of the side");
-  Cli::number(app, "--augment-rotation", a.rotation, {0, 180}, "Largest turn, degrees");
-  Cli::number(app, "--augment-scale", a.scale, {0, 1}, "Largest zoom");
-  Cli::number(app, "--augment-brightness", a.brightness, {0, 1}, "Largest change of brightness");
-  Cli::number(app, "--augment-contrast", a.contrast, {0, 1}, "Largest change of contrast");
-  Cli::number(app, "--augment-saturation", a.saturation, {0, 1}, "Largest change of saturation");
-  Cli::number(app, "--augment-erase", a.erase, {0, 1}, "Probability of erasing a rectangle");
-  Cli::number(app, "--augment-erase-side", a.erase_side, {0, 0.5},
-              "Largest side of it, fraction of the side");
+  command.number("--augment-flip", a.flip, {0, 1}, "Probability of mirroring");
+  command.number("--augment-shift", a.shift, {0, 0.5}, "Largest move, fraction of the side");
+  command.number("--augment-rotation", a.rotation, {0, 180}, "Largest turn, degrees");
+  command.number("--augment-scale", a.scale, {0, 1}, "Largest zoom");
+  command.number("--augment-brightness", a.brightness, {0, 1}, "Largest change of brightness");
+  command.number("--augment-contrast", a.contrast, {0, 1}, "Largest change of contrast");
+  command.number("--augment-saturation", a.saturation, {0, 1}, "Largest change of saturation");
+  command.number("--augment-erase", a.erase, {0, 1}, "Probability of erasing a rectangle");
+  command.number("--augment-erase-side", a.erase_side, {0, 0.5}, "Largest side of it, fraction of the side");
 }
 
-void add_optimisation_flags(CLI::App* app, TrainFlags& f) {
+void add_optimisation_flags(Command& command, TrainFlags& f) {
   auto& t = f.train;
-  Cli::number(app, "--max-steps,--steps", t.steps, {1, kMany}, "Steps to train");
-  Cli::number(app, "--epochs", f.epochs, {0, 1e9},
-              "Instead of --max-steps: times that each photo is seen; 0: by --max-steps");
-  Cli::number(app, "--batch-p", f.batch_p, {0, 65536},
-              "People in a batch; 0: 16, or all where there are fewer");
-  Cli::number(app, "--batch-k", t.k, {0, 10000},
-              "Photos of each in a batch; 0: 4, or 2 where most people have fewer");
-  Cli::number(app, "-b,--batch-size", f.batch_size, {0, 1e6},
-              "Instead of --batch-p: photos in a batch; 0: by --batch-p");
-  Cli::choice(app, "--optimizer", t.optimizer, {"sgd", "adamw"}, "Optimizer");
-  Cli::number(app, "--lr,--learning-rate", t.lr, {1e-12, 1e3}, "Learning rate");
-  Cli::number(app, "--momentum", t.momentum, {0, 1}, "Momentum of sgd");
-  Cli::number(app, "--weight-decay,--wd", t.weight_decay, {0, 1e3}, "Weight decay");
-  Cli::number(app, "--clip-grad-norm", t.clip_norm, {0, 1e9}, "Largest norm of the gradient; 0: any");
-  Cli::choice(app, "--lr-schedule", t.schedule, {"constant", "step", "cosine"}, "Learning-rate schedule");
-  Cli::number(app, "--warmup-steps", t.warmup_steps, {0, kMany}, "Steps of linear warm-up");
-  Cli::number(app, "--decay-every", t.decay_every, {0, kMany},
-              "Schedule step: steps between decays; 0: a third of all");
-  Cli::number(app, "--decay-factor", t.decay_factor, {0, 1}, "Schedule step: factor of a decay");
-  Cli::choice(app, "--precision", f.precision, {"f32", "bf16"}, "Precision of activations");
-  Cli::seed(app, t.seed, "Everything random follows from it");
+  command.number("--max-steps,--steps", t.steps, {1, kMany}, "Steps to train");
+  command.number("--epochs", f.epochs, {0, 1e9},
+                 "Instead of --max-steps: times that each photo is seen; 0: by --max-steps");
+  command.number("--batch-p", f.batch_p, {0, 65536},
+                 "People in a batch; 0: 16, or all where there are fewer");
+  command.number("--batch-k", t.k, {0, 10000},
+                 "Photos of each in a batch; 0: 4, or 2 where most people have fewer");
+  command.number("-b,--batch-size", f.batch_size, {0, 1e6},
+                 "Instead of --batch-p: photos in a batch; 0: by --batch-p");
+  command.choice("--optimizer", t.optimizer, {"sgd", "adamw"}, "Optimizer");
+  command.number("--lr,--learning-rate", t.lr, {1e-12, 1e3}, "Learning rate");
+  command.number("--momentum", t.momentum, {0, 1}, "Momentum of sgd");
+  command.number("--weight-decay,--wd", t.weight_decay, {0, 1e3}, "Weight decay");
+  command.number("--clip-grad-norm", t.clip_norm, {0, 1e9}, "Largest norm of the gradient; 0: any");
+  command.choice("--lr-schedule", t.schedule, {"constant", "step", "cosine"}, "Learning-rate schedule");
+  command.number("--warmup-steps", t.warmup_steps, {0, kMany}, "Steps of linear warm-up");
+  command.number("--decay-every", t.decay_every, {0, kMany},
+                 "Schedule step: steps between decays; 0: a third of all");
+  command.number("--decay-factor", t.decay_factor, {0, 1}, "Schedule step: factor of a decay");
+  command.choice("--precision", f.precision, {"f32", "bf16"}, "Precision of activations");
+  command.seed(t.seed, "Everything random follows from it");
 }
 
-void add_loss_flags(CLI::App* app, TrainFlags& f) {
-  Cli::choice(app, "--loss", f.train.loss, {"triplet", "contrastive"}, "Loss");
-  app->add_option("--margin", f.margin,
-                  "Margin of the loss, in units of the distance, or 'soft' (default 0.2, for contrastive 1)")
-      ->type_name("N|soft");
-  Cli::choice(app, "--mining", f.mining,
-              {"batch-all", "batch-hard", "semi-hard", "semi-hard-or-hardest", "random-violator",
-               "easy-positive", "distance-weighted"},
-              "Which triplets of a batch count");
-  Cli::choice(app, "--distance", f.distance, {"euclidean", "sqeuclidean", "cosine"}, "Distance of the loss");
-  Cli::choice(app, "--on-collapse", f.on_collapse, {"warn", "stop"}, "When all embeddings fall together");
+void add_loss_flags(Command& command, TrainFlags& f) {
+  command.choice("--loss", f.train.loss, {"triplet", "contrastive"}, "Loss");
+  command
+      .text("--margin", f.margin,
+            "Margin of the loss, in units of the distance, or 'soft' (default 0.2, for contrastive 1)")
+      .type("N|soft");
+  command.choice("--mining", f.mining,
+                 {"batch-all", "batch-hard", "semi-hard", "semi-hard-or-hardest", "random-violator",
+                  "easy-positive", "distance-weighted"},
+                 "Which triplets of a batch count");
+  command.choice("--distance", f.distance, {"euclidean", "sqeuclidean", "cosine"}, "Distance of the loss");
+  command.choice("--on-collapse", f.on_collapse, {"warn", "stop"}, "When all embeddings fall together");
 }
 
-void add_run_flags(CLI::App* app, TrainFlags& f) {
+void add_run_flags(Command& command, TrainFlags& f) {
   auto& t = f.train;
-  app->add_option("--out", f.out, "Folder of runs")->type_name("DIR")->capture_default_str();
-  app->add_option("--name", f.name, "Name of the run (default train-DATE-TIME)")->type_name("NAME");
-  app->add_option("--resume", t.resume,
-                  "Go on with a run: its folder or one of its checkpoints; no other option is needed")
-      ->type_name("PATH");
-  app->add_option("--init-from", f.init_from, "Begin with the weights of this file")->type_name("FILE");
-  Cli::number(app, "--save-every", t.save_every, {0, kMany},
-              "Steps between checkpoints; 0: at each evaluation");
-  Cli::number(app, "--keep", t.keep, {0, 1e6}, "Checkpoints kept beside the best; 0: all");
-  Cli::number(app, "--eval-every", t.eval_every, {0, kMany}, "Steps between evaluations; 0: at the end only");
-  Cli::number(app, "--eval-photos", t.eval_photos, {2, 1e5}, "Photos judged at each evaluation, at most");
-  Cli::number(app, "--log-every", t.log_every, {1, kMany},
-              "Steps between lines of metrics.jsonl and of the console");
-  app->add_flag("--dry-run", f.dry_run, "Print what a step needs, and stop");
+  command.text("--out", f.out, "Folder of runs").type("DIR").show_default();
+  command.text("--name", f.name, "Name of the run (default train-DATE-TIME)").type("NAME");
+  command
+      .text("--resume", t.resume,
+            "Go on with a run: its folder or one of its checkpoints; no other option is needed")
+      .type("PATH");
+  command.text("--init-from", f.init_from, "Begin with the weights of this file").type("FILE");
+  command.number("--save-every", t.save_every, {0, kMany},
+                 "Steps between checkpoints; 0: at each evaluation");
+  command.number("--keep", t.keep, {0, 1e6}, "Checkpoints kept beside the best; 0: all");
+  command.number("--eval-every", t.eval_every, {0, kMany}, "Steps between evaluations; 0: at the end only");
+  command.number("--eval-photos", t.eval_photos, {2, 1e5}, "Photos judged at each evaluation, at most");
+  command.number("--log-every", t.log_every, {1, kMany},
+                 "Steps between lines of metrics.jsonl and of the console");
+  command.flag("--dry-run", f.dry_run, "Print what a step needs, and stop");
 }
 
 }  // namespace
 
-void add_train_flags(CLI::App* app, TrainFlags& f) {
+void add_train_flags(Command& command, TrainFlags& f) {
   const auto names = known_models();
-  Cli::choice(app, "--arch", f.model.arch, names, "Network");
-  Cli::number(app, "--embedding-dim", f.model.embedding_dim, {2, 4096}, "Length of an embedding");
-  Cli::heading(app, "Network");
-  add_people_flags(app, f);
-  Cli::heading(app, "People");
-  add_photo_flags(app, f);
-  Cli::heading(app, "Photos");
-  add_optimisation_flags(app, f);
-  Cli::heading(app, "Optimisation");
-  add_loss_flags(app, f);
-  Cli::heading(app, "Loss");
-  add_run_flags(app, f);
-  Cli::heading(app, "Run");
+  command.choice("--arch", f.model.arch, names, "Network");
+  command.number("--embedding-dim", f.model.embedding_dim, {2, 4096}, "Length of an embedding");
+  command.heading("Network");
+  add_people_flags(command, f);
+  command.heading("People");
+  add_photo_flags(command, f);
+  command.heading("Photos");
+  add_optimisation_flags(command, f);
+  command.heading("Optimisation");
+  add_loss_flags(command, f);
+  command.heading("Loss");
+  add_run_flags(command, f);
+  command.heading("Run");
 }
 
-void use_native_sizes(const CLI::App& app, TrainFlags& f) {
+void use_native_sizes(const Command& command, TrainFlags& f) {
   const ModelSpec native = native_spec(f.model.arch);
-  const auto given = [&](const char* name) { return app.get_option(name)->count() > 0; };
-  if (!given("--image-size")) f.train.preprocess.size = native.size;
-  if (!given("--channels")) f.train.preprocess.channels = native.channels;
-  if (!given("--embedding-dim")) f.model.embedding_dim = native.embedding_dim;
+  const auto given = [&](const char* name) { return command.option(name)->given(); };
+  if (!given("image-size")) f.train.preprocess.size = native.size;
+  if (!given("channels")) f.train.preprocess.channels = native.channels;
+  if (!given("embedding-dim")) f.model.embedding_dim = native.embedding_dim;
 }
 
 void finish(TrainFlags& f, const Dataset& people) {
@@ -213,26 +215,26 @@ bool equal_values(const std::string& a, const std::string& b) {
   return !a.empty() && !b.empty() && !*end_a && !*end_b && x == y;
 }
 
-std::vector<std::string> values_of(const CLI::Option& option) {
-  std::vector<std::string> values = option.results();
-  if (is_path(option.get_lnames()[0]))
+std::vector<std::string> values_of(const Option& option) {
+  std::vector<std::string> values = option.values();
+  if (is_path(option.name()))
     for (auto& value : values) value = std::filesystem::absolute(value).lexically_normal().string();
   return values;
 }
 
 }  // namespace
 
-std::string flags_json(const CLI::App& app) {
+std::string flags_json(const Command& command) {
   nlohmann::ordered_json flags = nlohmann::ordered_json::object();
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->count() == 0 || option->get_lnames().empty()) continue;
-    const std::string& name = option->get_lnames()[0];
-    if (name != "resume" && name != "help" && name != "dry-run") flags[name] = values_of(*option);
+  for (const Option& option : command.options()) {
+    const std::string name = option.name();
+    if (!option.given() || name.empty()) continue;
+    if (name != "resume" && name != "help" && name != "dry-run") flags[name] = values_of(option);
   }
   return flags.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-void adopt_flags(CLI::App& app, const std::string& manifest_path) {
+void adopt_flags(Command& command, const std::string& manifest_path) {
   const auto manifest = nlohmann::json::parse(read_file(manifest_path), nullptr, false);
   check<IncompatibleError>(!manifest.is_discarded() && manifest.is_object(), escaped(manifest_path),
                            ": is not the manifest of a run");
@@ -246,21 +248,18 @@ void adopt_flags(CLI::App& app, const std::string& manifest_path) {
     return values;
   };
   for (const auto& name : kFixed) {
-    const CLI::Option* option = app.get_option_no_throw("--" + name);
-    if (!option || option->count() == 0) continue;
+    const auto option = command.option(name);
+    if (!option || !option->given()) continue;
     const auto values = saved(name);
-    const std::string before = values.empty() ? option->get_default_str() : values[0];
+    const std::string before = values.empty() ? option->default_text() : values[0];
     const std::string now = values_of(*option)[0];
     check(equal_values(before, now), "train: --", name, " is ", escaped(now),
           ", but the run was started with ", before.empty() ? "none" : escaped(before),
           "; hint: leave the option out, or begin a new run with --init-from");
   }
   for (const auto& [name, ignored] : flags.items()) {
-    CLI::Option* option = app.get_option_no_throw("--" + name);
-    if (!option || option->count() > 0 || name == "resume") continue;
-    const auto values = saved(name);
-    for (const auto& value : values) option->add_result(value);
-    if (!values.empty()) option->run_callback();
+    auto option = command.option(name);
+    if (option && !option->given() && name != "resume") option->give(saved(name));
   }
 }
 

@@ -26,11 +26,11 @@ struct TrainFlags {
   bool dry_run = false;
 };
 
-void add_train_flags(CLI::App* app, TrainFlags& flags);
+void add_train_flags(Command& command, TrainFlags& flags);
 
 // Size and colour of the photos and length of the embedding, where no flag says them: what the network was
 // designed for.
-void use_native_sizes(const CLI::App& app, TrainFlags& flags);
+void use_native_sizes(const Command& command, TrainFlags& flags);
 
 // Turns the flags into options that are whole: margin, mining, batch, model card. people: those trained
 // on. Throws UsageError.
@@ -38,7 +38,7 @@ void finish(TrainFlags& flags, const Dataset& people);
 
 // The flags of a command as JSON, for the manifest; and those of an earlier run given to this one where it
 // has none of its own, so that --resume needs no other flag.
-std::string flags_json(const CLI::App& app);
-void adopt_flags(CLI::App& app, const std::string& manifest_path);
+std::string flags_json(const Command& command);
+void adopt_flags(Command& command, const std::string& manifest_path);
 
 }  // namespace tern::app

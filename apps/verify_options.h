@@ -1,8 +1,6 @@
 #pragma once
 // What tern verify and tern triplet share: a model, its threshold, and a verdict as exit code.
 
-#include <CLI/CLI.hpp>
-
 #include <string>
 
 #include "tern/apps/cli.h"
@@ -16,7 +14,7 @@ struct VerdictOptions {
   double threshold = -1;  // below 0: the model's own
 };
 
-void add_verdict_options(CLI::App* app, VerdictOptions& options);
+void add_verdict_options(Command& command, VerdictOptions& options);
 Embedder load_embedder(const VerdictOptions& options);
 inline int verdict_code(const VerdictOptions& options, bool positive) {
   return options.exit_code && !positive ? 1 : 0;
