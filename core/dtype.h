@@ -61,6 +61,11 @@ constexpr bool is_floating(DType dtype) {
   return dtype == DType::F32 || dtype == DType::F64 || dtype == DType::BF16;
 }
 
+// The type of the parameters that meet activations of a type, and of their gradients.
+constexpr DType parameter_type(DType activation) {
+  return activation == DType::BF16 ? DType::F32 : activation;
+}
+
 // dtype_of<float> == DType::F32
 template <class T>
 inline constexpr DType dtype_of = DType::F32;

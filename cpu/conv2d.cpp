@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "tern/cpu/conv2d_grids.h"
+#include "tern/cpu/conv2d_tile.h"
 #include "tern/cpu/conv2d_winograd.h"
 #include "tern/cpu/filter_cache.h"
 #include "tern/cpu/gemm_driver.h"
@@ -92,6 +93,7 @@ const ConvKernels& conv_kernels() {
 
 void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& w, const Tensor& bias,
                     const Tensor& y) {
+  if (x.dtype() == DType::BF16) return conv2d_forward_bf16(g, x, w, bias, y);
   Tensor out = y;
   if (x.dtype() == DType::F64) {
     reference::conv2d_forward(g, x.data<double>(), w.data<double>(),
@@ -105,6 +107,7 @@ void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& w, c
 }
 
 void conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& w, const Tensor& dx) {
+  if (dy.dtype() == DType::BF16) return conv2d_backward_data_bf16(g, dy, w, dx);
   Tensor out = dx;
   if (dy.dtype() == DType::F64)
     reference::conv2d_backward_data(g, dy.data<double>(), w.data<double>(), out.mutable_data<double>());

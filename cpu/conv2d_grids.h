@@ -12,7 +12,8 @@ namespace tern::cpu {
 inline bool is_depthwise(const Conv2dGeometry& g) { return g.groups == g.c && g.groups == g.o; }
 
 // x seen from the outputs of one group (depthwise: of all channels).
-inline PatchGrid forward_grid(const Conv2dGeometry& g, const float* x, int64_t group) {
+template <class T>
+PatchGridOf<T> forward_grid(const Conv2dGeometry& g, const T* x, int64_t group) {
   return {.image = x + group * g.group_in(),
           .images = g.n,
           .h = g.h,
@@ -53,8 +54,9 @@ struct AxisPhase {
 };
 
 // dy seen from the pixels of dx of one phase.
-inline PatchGrid data_grid(const Conv2dGeometry& g, const float* dy, int64_t group, const AxisPhase& h,
-                           const AxisPhase& w) {
+template <class T>
+PatchGridOf<T> data_grid(const Conv2dGeometry& g, const T* dy, int64_t group, const AxisPhase& h,
+                         const AxisPhase& w) {
   return {.image = dy + group * g.group_out(),
           .images = g.n,
           .h = g.out_h,

@@ -1,6 +1,7 @@
 #include "tern/cpu/conv2d_kernels.h"
 
 #include "tern/cpu/gemm_kernels.h"
+#include "tern/cpu/patches.h"
 #include "tern/cpu/vec.h"
 
 namespace tern::cpu::TERN_ISA {
@@ -9,94 +10,6 @@ namespace {
 using V = Vec<float>;
 constexpr int kLanes = V::kLanes;
 constexpr int kNr = 2 * kLanes;
-
-TERN_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-TERN_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-
-// Whole vectors; the last one overlaps its predecessor instead of leaving a tail.
-TERN_INLINE void copy(const float* from, float* to, int64_t n) {
-  if (n < kLanes) {
-    for (int64_t i = 0; i < n; ++i) to[i] = from[i];
-    return;
-  }
-  for (int64_t i = 0; i + kLanes <= n; i += kLanes) V::load(from + i).store(to + i);
-  V::load(from + n - kLanes).store(to + n - kLanes);
-}
-
-TERN_INLINE void zero(float* to, int64_t n) {
-  if (n < kLanes) {
-    for (int64_t i = 0; i < n; ++i) to[i] = 0;
-    return;
-  }
-  for (int64_t i = 0; i + kLanes <= n; i += kLanes) V(0.0f).store(to + i);
-  V(0.0f).store(to + n - kLanes);
-}
-
-// A position of the grid.
-struct Cursor {
-  int64_t n, i, j;
-  TERN_INLINE Cursor(const PatchGrid& g, int64_t row)
-      : n(row / (g.rows * g.columns)), i(row / g.columns % g.rows), j(row % g.columns) {}
-  TERN_INLINE void next(const PatchGrid& g) {
-    if (++j < g.columns) return;
-    j = 0;
-    if (++i < g.rows) return;
-    i = 0;
-    ++n;
-  }
-};
-
-// The patch as runs of consecutive floats: a whole row of taps where they are neighbours in memory, else one
-// tap.
-struct Runs {
-  int64_t count;   // per row of taps
-  int64_t length;  // floats
-  TERN_INLINE explicit Runs(const PatchGrid& g) {
-    const bool joined = g.delta_w == 1 && g.channels == g.pixel;
-    count = joined ? 1 : g.taps_w;
-    length = joined ? g.taps_w * g.channels : g.channels;
-  }
-};
-
-// A patch that lies inside of the image from left to right, whole: rows of taps are copied or zero as a
-// whole.
-TERN_INLINE void gather_whole(const PatchGrid& g, const Runs& runs, int64_t h0, const float* from,
-                              float* to) {
-  for (int64_t p = 0; p < g.taps_h; ++p, to += runs.length) {
-    const int64_t h = h0 + p * g.delta_h;
-    if (h >= 0 && h < g.h) copy(from + h * g.w * g.pixel, to, runs.length);
-    else zero(to, runs.length);
-  }
-}
-
-// Elements [k0, k1) of one patch to `to`.
-TERN_INLINE void gather(const PatchGrid& g, const Runs& runs, const Cursor& at, int64_t k0, int64_t k1,
-                        float* to) {
-  const int64_t h0 = at.i * g.step_h + g.start_h, w0 = at.j * g.step_w + g.start_w;
-  const float* image = g.image + at.n * g.h * g.w * g.pixel;
-  if (runs.count == 1 && w0 >= 0 && w0 + g.taps_w <= g.w && k0 == 0 && k1 == g.taps_h * runs.length)
-    return gather_whole(g, runs, h0, image + w0 * g.pixel, to);
-  for (int64_t run = k0 / runs.length; run * runs.length < k1; ++run) {
-    const int64_t p = runs.count == 1 ? run : run / runs.count, q = runs.count == 1 ? 0 : run % runs.count;
-    const int64_t begin = larger(k0 - run * runs.length, 0),
-                  end = smaller(k1 - run * runs.length, runs.length);
-    const int64_t h = h0 + p * g.delta_h, w = w0 + q * g.delta_w;
-    // The run is inside of the image for elements [low, high).
-    int64_t low = end, high = end;
-    if (h >= 0 && h < g.h) {
-      if (runs.count == 1) {
-        low = smaller(larger(begin, -w * g.channels), end);
-        high = larger(smaller(end, (g.w - w) * g.channels), low);
-      } else if (w >= 0 && w < g.w) {
-        low = begin;
-      }
-    }
-    if (low > begin) zero(to, low - begin);
-    if (high > low) copy(image + (h * g.w + w) * g.pixel + low, to + (low - begin), high - low);
-    if (end > high) zero(to + (high - begin), end - high);
-    to += end - begin;
-  }
-}
 
 void pack_patches(const PatchGrid& g, int64_t row, int64_t rows, int64_t k, int64_t depth, float* packed) {
   const Runs runs(g);

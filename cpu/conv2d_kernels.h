@@ -10,10 +10,11 @@ namespace tern::cpu {
 // delta_w) of image n, in the order (p, q, channel); pixels outside of the image are 0. Forward convolution
 // walks over x like this; the data gradient walks over dy, once per residue of the pixel position modulo the
 // stride.
-struct PatchGrid {
-  const float* image;     // first channel of the group
+template <class T>
+struct PatchGridOf {
+  const T* image;         // first channel of the group
   int64_t images, h, w;   // of the batch that is read
-  int64_t pixel;          // floats from one pixel to the next
+  int64_t pixel;          // elements from one pixel to the next
   int64_t channels;       // of the group
   int64_t rows, columns;  // grid positions (i, j)
   int64_t step_h, step_w, start_h, start_w;
@@ -22,6 +23,7 @@ struct PatchGrid {
   int64_t count() const { return images * rows * columns; }
   int64_t patch() const { return taps_h * taps_w * channels; }
 };
+using PatchGrid = PatchGridOf<float>;
 
 struct ConvKernels {
   // Elements [k, k + depth) of the patches [row, row + rows): to packed + r * kRowStride.

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 
+#include "tern/cpu/bf16.h"
 #include "tern/cpu/conv2d_grids.h"
+#include "tern/cpu/conv2d_tile.h"
 #include "tern/cpu/conv2d_winograd.h"
 #include "tern/cpu/gemm.h"
 #include "tern/cpu/isa.h"
@@ -124,6 +126,7 @@ void backward_bias(const Conv2dGeometry& g, const float* dy, float* db) {
 }  // namespace
 
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, const Tensor& dw) {
+  if (dy.dtype() == DType::BF16) return conv2d_backward_weight_bf16(g, dy, x, dw);
   Tensor out = dw;
   if (dy.dtype() == DType::F64)
     reference::conv2d_backward_weight(g, dy.data<double>(), x.data<double>(), out.mutable_data<double>());
@@ -133,6 +136,7 @@ void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Ten
 }
 
 void conv2d_backward_bias(const Conv2dGeometry& g, const Tensor& dy, const Tensor& db) {
+  if (dy.dtype() == DType::BF16) return conv2d_backward_bias(g, widened(dy), db);
   Tensor out = db;
   if (dy.dtype() == DType::F64)
     reference::conv2d_backward_bias(g, dy.data<double>(), out.mutable_data<double>());

@@ -24,7 +24,7 @@ std::shared_ptr<const T> cached_filters(const Tensor& w, FilterForm form, int64_
     Shape shape;
     std::shared_ptr<const T> filters;
   };
-  constexpr int64_t kForms = 4, kIsas = 4, kGroups = 4096;
+  constexpr int64_t kForms = 4, kIsas = 5, kGroups = 4096;
   if (grad_enabled() || group >= kGroups) return std::shared_ptr<const T>(make());
   const int64_t place = w.element_offset() * kGroups + group;
   const int64_t key =

@@ -3,16 +3,22 @@
 #include <atomic>
 #include <cstdlib>
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "tern/core/error.h"
 
 namespace tern::cpu {
 namespace {
 
 Isa parse(std::string_view text) {
-  for (const Isa isa : {Isa::Reference, Isa::Baseline, Isa::Avx2, Isa::Avx512})
+  for (const Isa isa : {Isa::Reference, Isa::Baseline, Isa::Avx2, Isa::Avx512, Isa::Amx})
     if (text == to_string(isa)) return isa;
-  throw UsageError(
-      concat_text("TERN_ISA: '", escaped(text), "' is not known; hint: reference, baseline, avx2 or avx512"));
+  throw UsageError(concat_text("TERN_ISA: '", escaped(text),
+                               "' is not known; hint: reference, baseline, avx2, avx512 or amx"));
 }
 
 void check_available(Isa isa) {
@@ -28,6 +34,21 @@ Isa initial() {
   return isa;
 }
 
+// Whether the processor has tiles with bf16 products and the operating system lets this process use them. The
+// tile registers are large, so Linux grants them on request only.
+bool tiles_granted() {
+#if defined(__x86_64__) && defined(__linux__) && defined(SYS_arch_prctl)
+  constexpr unsigned kTiles = 1u << 24, kTilesBf16 = 1u << 22;  // CPUID leaf 7, EDX
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;   // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return false;
+  if ((edx & kTiles) == 0 || (edx & kTilesBf16) == 0) return false;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 std::atomic<Isa>& active() {
   static std::atomic<Isa> isa{initial()};
   return isa;
@@ -41,6 +62,7 @@ std::string_view to_string(Isa isa) {
     case Isa::Baseline: return "baseline";
     case Isa::Avx2: return "avx2";
     case Isa::Avx512: return "avx512";
+    case Isa::Amx: return "amx";
   }
   return "?";
 }
@@ -53,7 +75,8 @@ Isa best_isa() {
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    return avx512 ? Isa::Avx512 : avx2 ? Isa::Avx2 : Isa::Baseline;
+    if (avx512) return tiles_granted() ? Isa::Amx : Isa::Avx512;
+    return avx2 ? Isa::Avx2 : Isa::Baseline;
   }();
   return best;
 #else

@@ -1,14 +1,15 @@
 #pragma once
 // Instruction sets. Every cpu/*_kernels.cpp is compiled once per set, in the namespace of the set; the best
 // one the processor and the operating system offer is chosen at run time.
-// TERN_ISA=reference|baseline|avx2|avx512 forces one.
+// TERN_ISA=reference|baseline|avx2|avx512|amx forces one. amx is avx512 with matrix tiles for products of
+// bf16 activations (cpu/tile.h): it shares every other kernel, so f32 results have the same bits on both.
 
 #include <cstdint>
 #include <string_view>
 
 namespace tern::cpu {
 
-enum class Isa : uint8_t { Reference, Baseline, Avx2, Avx512 };
+enum class Isa : uint8_t { Reference, Baseline, Avx2, Avx512, Amx };
 
 #if defined(__x86_64__)
 inline constexpr bool kX86 = true;
@@ -34,6 +35,7 @@ template <class B, class A2, class A5>
 auto& isa_pick(B&& baseline, A2&& avx2, A5&& avx512) {
   if constexpr (kX86) {
     switch (active_isa()) {
+      case Isa::Amx:
       case Isa::Avx512: return avx512();
       case Isa::Avx2: return avx2();
       default: break;

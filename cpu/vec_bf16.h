@@ -42,10 +42,15 @@ TERN_INLINE F32Lanes widen_bf16(const bfloat16* p) {
 #endif
 }
 
-TERN_INLINE void narrow_bf16(const F32Lanes& value, bfloat16* p) {
+// The upper halves of the lanes are the rounded values; the lower halves are to be dropped.
+TERN_INLINE U32Lanes rounded_bf16(const F32Lanes& value) {
   const U32Lanes bits = (U32Lanes)value;
   const U32Lanes rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
-  const U32Lanes kept = (value != value) ? (bits | 0x400000u) : rounded;
+  return (value != value) ? (bits | 0x400000u) : rounded;
+}
+
+TERN_INLINE void narrow_bf16(const F32Lanes& value, bfloat16* p) {
+  const U32Lanes kept = rounded_bf16(value);
 #if defined(__AVX512F__)
   const U16Lanes words = (U16Lanes)kept;
   const Bf16Lanes half =

@@ -33,16 +33,16 @@ std::string channels(int64_t count) { return concat_text(count, count == 1 ? " c
 
 void check_types(const Tensor& x, const Tensor& w, const Tensor& bias) {
   check<UsageError>(x.defined() && w.defined(), "conv2d: input and weight must be defined tensors");
-  check<DTypeError>(x.dtype() == DType::F32 || x.dtype() == DType::F64, "conv2d: input is ", x.dtype(),
-                    "; supported are f32 and f64; hint: x.to(DType::F32)");
-  check<DTypeError>(w.dtype() == x.dtype(), "conv2d: input is ", x.dtype(), ", weight is ", w.dtype(),
-                    "; both must have one type");
+  check<DTypeError>(is_floating(x.dtype()), "conv2d: input is ", x.dtype(),
+                    "; supported are f32, f64 and bf16; hint: x.to(DType::F32)");
+  check<DTypeError>(w.dtype() == parameter_type(x.dtype()), "conv2d: input is ", x.dtype(), ", weight is ",
+                    w.dtype(), "; both must have one type, or bf16 meet f32");
   check<DeviceError>(w.device() == x.device(), "conv2d: input is on ", x.device(), ", weight is on ",
                      w.device(), "; hint: move one with .to(device)");
   if (!bias.defined()) return;
   check<ShapeError>(bias.rank() == 1 && bias.size(0) == w.size(0), "conv2d: bias must be [", w.size(0),
                     "], got ", bias.shape(), " (weight ", w.shape(), ")");
-  check<DTypeError>(bias.dtype() == x.dtype(), "conv2d: input is ", x.dtype(), ", bias is ", bias.dtype(),
+  check<DTypeError>(bias.dtype() == w.dtype(), "conv2d: weight is ", w.dtype(), ", bias is ", bias.dtype(),
                     "; both must have one type");
   check<DeviceError>(bias.device() == x.device(), "conv2d: input is on ", x.device(), ", bias is on ",
                      bias.device(), "; hint: move one with .to(device)");
@@ -120,7 +120,7 @@ Tensor conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Ten
 }
 
 Tensor conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x) {
-  const Tensor dw = Tensor::empty(g.w_shape(), like(dy));
+  const Tensor dw = Tensor::empty(g.w_shape(), {parameter_type(dy.dtype()), dy.device()});
   on_device(
       dy.device(), [&] { cpu::conv2d_backward_weight(g, dy, x, dw); },
       [&] { cu::conv2d_backward_weight(g, dy, x, dw); });
@@ -128,7 +128,7 @@ Tensor conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const T
 }
 
 Tensor conv2d_backward_bias(const Conv2dGeometry& g, const Tensor& dy) {
-  const Tensor db = Tensor::empty({g.o}, like(dy));
+  const Tensor db = Tensor::empty({g.o}, {parameter_type(dy.dtype()), dy.device()});
   on_device(
       dy.device(), [&] { cpu::conv2d_backward_bias(g, dy, db); },
       [&] { cu::conv2d_backward_bias(g, dy, db); });

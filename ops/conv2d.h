@@ -13,8 +13,9 @@
 //   dw[o,p,q,c] = sum over n, i, j of dy[n,i,j,o] x[n, i s_h + p d_h - P_h, j s_w + q d_w - P_w, c]
 //   db[o]       = sum over n, i, j of dy[n,i,j,o]
 //
-// Cost: 2 N Ho Wo O kH kW C/G operations for each of y, dx, dw. f32 and f64. An empty batch gives an empty y,
-// dx and zero dw, db. Errors: ShapeError for sizes that do not fit, DTypeError for mixed or unsupported
+// Cost: 2 N Ho Wo O kH kW C/G operations for each of y, dx, dw. f32, f64, and bf16 activations
+// with f32 parameters: w is rounded to bf16, sums are f32, dw and db are f32. An empty batch gives an empty
+// y, dx and zero dw, db. Errors: ShapeError for sizes that do not fit, DTypeError for mixed or unsupported
 // types, UsageError for options out of range. Source: Dumoulin and Visin, A guide to convolution arithmetic
 // for deep learning, 2016.
 

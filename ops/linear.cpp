@@ -1,6 +1,7 @@
 #include "tern/ops/linear.h"
 
 #include "tern/core/autograd.h"
+#include "tern/ops/conv2d.h"
 #include "tern/ops/matmul.h"
 #include "tern/ops/multiply_adds.h"
 #include "tern/ops/reduce.h"
@@ -16,16 +17,16 @@ void check_linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
   check<ShapeError>(x.size(-1) == w.size(1), "linear: input has ", x.size(-1), " features, weight expects ",
                     w.size(1), " (input ", x.shape(), ", weight ", w.shape(),
                     "); hint: flatten feature maps with flatten(x)");
-  check<DTypeError>(x.dtype() == DType::F32 || x.dtype() == DType::F64, "linear: input is ", x.dtype(),
-                    "; supported are f32 and f64");
-  check<DTypeError>(w.dtype() == x.dtype(), "linear: input is ", x.dtype(), ", weight is ", w.dtype(),
-                    "; both must have one type");
+  check<DTypeError>(is_floating(x.dtype()), "linear: input is ", x.dtype(),
+                    "; supported are f32, f64 and bf16");
+  check<DTypeError>(w.dtype() == parameter_type(x.dtype()), "linear: input is ", x.dtype(), ", weight is ",
+                    w.dtype(), "; both must have one type, or bf16 meet f32");
   check<DeviceError>(w.device() == x.device(), "linear: input is on ", x.device(), ", weight is on ",
                      w.device(), "; hint: move one with .to(device)");
   if (!bias.defined()) return;
   check<ShapeError>(bias.rank() == 1 && bias.size(0) == w.size(0), "linear: bias must be [", w.size(0),
                     "], got ", bias.shape());
-  check<DTypeError>(bias.dtype() == x.dtype(), "linear: input is ", x.dtype(), ", bias is ", bias.dtype(),
+  check<DTypeError>(bias.dtype() == w.dtype(), "linear: weight is ", w.dtype(), ", bias is ", bias.dtype(),
                     "; both must have one type");
   check<DeviceError>(bias.device() == x.device(), "linear: input is on ", x.device(), ", bias is on ",
                      bias.device(), "; hint: move one with .to(device)");
@@ -52,10 +53,18 @@ struct LinearNode final : OpNode<LinearNode> {
   Saved x, w;
 };
 
+// bf16 activations: a 1x1 convolution of one image whose pixels are the rows.
+Tensor linear_bf16(const Tensor& x, const Tensor& w, const Tensor& bias) {
+  const int64_t in = w.size(1), out = w.size(0);
+  const Tensor y = conv2d(reshape(x, {1, 1, leading(x.shape()), in}), reshape(w, {out, 1, 1, in}), bias);
+  return reshape(y, x.shape().with(-1, out));
+}
+
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
   check_linear(x, w, bias);
+  if (x.dtype() == DType::BF16) return linear_bf16(x, w, bias);
   const Tensor y = Tensor::empty(x.shape().with(-1, w.size(0)), like(x));
   count_multiply_adds(x.numel() * w.size(0));
   matmul_into(

@@ -14,7 +14,7 @@
 namespace tern::cpu {
 namespace {
 
-constexpr Isa kAllIsas[] = {Isa::Reference, Isa::Baseline, Isa::Avx2, Isa::Avx512};
+constexpr Isa kAllIsas[] = {Isa::Reference, Isa::Baseline, Isa::Avx2, Isa::Avx512, Isa::Amx};
 
 struct IsaScope {
   explicit IsaScope(Isa isa) : before(active_isa()) { set_isa(isa); }

@@ -56,7 +56,7 @@ testing::AssertionResult equal_bits(const Tensor& a, const Tensor& b) {
 
 void for_each_isa(const std::function<void(cpu::Isa)>& body) {
   const cpu::Isa before = cpu::active_isa();
-  for (const cpu::Isa isa : {cpu::Isa::Baseline, cpu::Isa::Avx2, cpu::Isa::Avx512}) {
+  for (const cpu::Isa isa : {cpu::Isa::Baseline, cpu::Isa::Avx2, cpu::Isa::Avx512, cpu::Isa::Amx}) {
     if (!cpu::isa_available(isa)) continue;
     SCOPED_TRACE(std::string(cpu::to_string(isa)));
     cpu::set_isa(isa);

@@ -1,0 +1,249 @@
+// Convolution on tiles, as products of patches and weights, like the f32 passes (cpu/conv2d.cpp,
+// cpu/conv2d_weight.cpp). The patches of a task's pixels are gathered block of depth by block of depth into
+// its cache and never stored as a whole; those of a 1x1 convolution are multiplied where they lie. The weight
+// gradient is dy^T patches(x), its depth the pixels: dy is transposed and the patches are interleaved in
+// blocks of 512 pixels.
+
+#include "tern/cpu/conv2d_tile.h"
+
+#include <algorithm>
+
+#include "tern/cpu/bf16.h"
+#include "tern/cpu/conv2d_grids.h"
+#include "tern/cpu/filter_cache.h"
+#include "tern/cpu/gemm_tile.h"
+
+namespace tern::cpu {
+namespace {
+
+using Grid = PatchGridOf<bfloat16>;
+
+// Whether every patch is one pixel and every pixel one patch, with whole steps of depth: A is the image.
+bool is_matrix(const Grid& grid) {
+  return grid.taps_h == 1 && grid.taps_w == 1 && grid.step_h == 1 && grid.step_w == 1 && grid.start_h == 0 &&
+         grid.start_w == 0 && grid.rows == grid.h && grid.columns == grid.w && grid.channels % kTileStep == 0;
+}
+
+// C[row, :] = patches(grid)[row, :] B; pointers as in run_tile_product.
+template <class Pointers>
+void multiply_patches(const Grid& grid, const TilePanels& b, TileOutput output, const Pointers& pointers) {
+  const bool matrix = is_matrix(grid);
+  run_tile_product(
+      grid.count(), b, output,
+      [&](int64_t row, int64_t rows, int64_t k, int64_t depth, bfloat16* packed, int64_t stride) {
+        if (matrix && rows % kTileBlock == 0) return TileRows{grid.image + row * grid.pixel + k, grid.pixel};
+        tile_kernels().gather(grid, row, rows, k, depth, packed, stride);
+        return TileRows{packed, stride};
+      },
+      pointers);
+}
+
+template <class T>
+void forward(const Conv2dGeometry& g, const bfloat16* x, const Tensor& w, const float* bias, T* y) {
+  for (int64_t group = 0; group < g.groups; ++group) {
+    const int64_t first = group * g.group_out();
+    const auto b = cached_filters<TilePanels>(w, FilterForm::Panels, group, [&] {
+      auto panels = std::make_unique<TilePanels>(g.patch(), g.group_out());
+      const float* weights = w.data<float>() + first * g.patch();
+      panels->fill([&](int64_t k, int64_t depth, int64_t column, int64_t columns, bfloat16* panel) {
+        tile_kernels().pack_transposed(weights + column * g.patch() + k, g.patch(), depth, columns, panel);
+      });
+      return panels;
+    });
+    multiply_patches(forward_grid(g, x, group), *b,
+                     {.bf16 = std::is_same_v<T, bfloat16>, .bias = bias ? bias + first : nullptr},
+                     [&](int64_t row, int64_t rows, void** out) {
+                       for (int64_t r = 0; r < rows; ++r) out[r] = y + (row + r) * g.o + first;
+                     });
+  }
+}
+
+// Row (tap p, tap q, output o) of B is w[o, p, q, :] of the group, taps in the order of the phase.
+void pack_data_weights(const Conv2dGeometry& g, const float* w, const AxisPhase& h, const AxisPhase& v,
+                       TilePanels& b) {
+  const int64_t outputs = g.group_out(), channels = g.group_in();
+  // Steps of 32 depths may straddle taps: the rows of a step are put next to each other first where they do.
+  b.fill([&](int64_t k, int64_t depth, int64_t column, int64_t columns, bfloat16* panel) {
+    const auto source = [&](int64_t row) {
+      const int64_t tap = row / outputs, o = row % outputs;
+      return w + o * g.patch() + (h.tap(tap / v.taps) * g.kw + v.tap(tap % v.taps)) * channels + column;
+    };
+    float rows[kTileStep * kTileBlock];
+    for (int64_t i = 0; i < depth; i += kTileStep, panel += kTilePanelStep) {
+      const int64_t n = std::min(kTileStep, depth - i), o = (k + i) % outputs;
+      if (o + n <= outputs) {
+        tile_kernels().pack_rows(source(k + i), g.patch(), n, columns, panel);
+        continue;
+      }
+      for (int64_t r = 0; r < n; ++r) std::copy_n(source(k + i + r), columns, rows + r * kTileBlock);
+      tile_kernels().pack_rows(rows, kTileBlock, n, columns, panel);
+    }
+  });
+}
+
+void backward_data(const Conv2dGeometry& g, const bfloat16* dy, const float* w, bfloat16* dx) {
+  for_each_phase(g, [&](const AxisPhase& h, const AxisPhase& v) {
+    for (int64_t group = 0; group < g.groups; ++group) {
+      const Grid grid = data_grid(g, dy, group, h, v);
+      TilePanels b(grid.patch(), g.group_in());
+      if (grid.patch() > 0) pack_data_weights(g, w + group * g.group_out() * g.patch(), h, v, b);
+      multiply_patches(grid, b, {.bf16 = true, .bias = nullptr}, [&](int64_t row, int64_t rows, void** out) {
+        for (int64_t r = 0; r < rows; ++r) {
+          const int64_t j = (row + r) % grid.columns, i = (row + r) / grid.columns % grid.rows;
+          const int64_t n = (row + r) / (grid.columns * grid.rows);
+          const int64_t pixel = (n * g.h + h.residue + i * g.stride.h) * g.w + v.residue + j * g.stride.w;
+          out[r] = dx + pixel * g.c + group * g.group_in();
+        }
+      });
+    }
+  });
+}
+
+// How the weight gradient of one group [outputs, patch] is cut into tasks: ranges of panels, so that a task's
+// sums and its interleaved patches fit in the second-level cache, and slices of the pixels where there are
+// few. Slices are added in order; the cut depends on sizes only.
+struct WeightCut {
+  explicit WeightCut(const Conv2dGeometry& g) : depth(g.pixels()) {
+    constexpr int64_t kCacheBytes = 768 << 10, kEnoughTasks = 16;
+    const int64_t all = (g.patch() + kTileBlock - 1) / kTileBlock, rows = tile_rounded(g.group_out());
+    const int64_t most =
+        std::max<int64_t>(1, kCacheBytes / ((kTileMaxSteps * kTileStep * 2 + rows * 4) * kTileBlock));
+    const int64_t ranges = (all + most - 1) / most;
+    panels = (all + ranges - 1) / ranges;
+    column_ranges = (all + panels - 1) / panels;
+    const int64_t tasks = column_ranges * g.groups;
+    slices = tasks * 2 >= kEnoughTasks ? 1 : std::min(depth.count, (kEnoughTasks + tasks - 1) / tasks);
+  }
+  int64_t tasks(const Conv2dGeometry& g) const { return slices * g.groups * column_ranges; }
+
+  TileDepth depth;  // of pixels
+  int64_t panels, column_ranges, slices;
+};
+
+class WeightTask {
+ public:
+  WeightTask(const Conv2dGeometry& g, const WeightCut& cut, const bfloat16* dy, const bfloat16* x)
+      : g_(g),
+        cut_(cut),
+        dy_(dy),
+        x_(x),
+        rows_(tile_rounded(g.group_out())),
+        turned_(rows_ * cut.depth.stride()),
+        patches_(kTileStep * patch_stride()),
+        panels_(cut.panels * kTileBlock * cut.depth.length),
+        sums_(rows_ * cut.panels * kTileBlock),
+        out_(rows_) {}
+
+  // Sums its slice into its columns of dw.
+  void run(int64_t task, float* dw) {
+    const int64_t range = task % cut_.column_ranges;
+    const int64_t group = task / cut_.column_ranges % g_.groups;
+    const int64_t slice = task / (cut_.column_ranges * g_.groups);
+    const int64_t first = slice * cut_.depth.count / cut_.slices;
+    const int64_t last = (slice + 1) * cut_.depth.count / cut_.slices;
+    const int64_t k = range * cut_.panels * kTileBlock;
+    const int64_t columns = std::min(g_.patch() - k, cut_.panels * kTileBlock);
+    for (int64_t o = 0; o < g_.group_out(); ++o)
+      out_.data()[o] = dw + (group * g_.group_out() + o) * g_.patch() + k;
+    const Grid grid = forward_grid(g_, x_, group);
+    const TileKernels& kernels = tile_kernels();
+    for (int64_t block = first; block < last; ++block) {
+      const int64_t pixel = cut_.depth.begin(block), depth = cut_.depth.size(block);
+      kernels.transpose(dy_ + pixel * g_.o + group * g_.group_out(), g_.o, depth, g_.group_out(),
+                        turned_.data(), cut_.depth.stride());
+      interleave_patches(grid, pixel, depth, k, columns);
+      kernels.multiply({.a = turned_.data(),
+                        .a_stride = cut_.depth.stride() * static_cast<int64_t>(sizeof(bfloat16)),
+                        .rows = g_.group_out(),
+                        .b = panels_.data(),
+                        .panel = cut_.depth.steps(block) * kTilePanelStep,
+                        .panels = (columns + kTileBlock - 1) / kTileBlock,
+                        .steps = cut_.depth.steps(block),
+                        .sums = sums_.data(),
+                        .first = block == first,
+                        .last = block + 1 == last,
+                        .out = out_.data(),
+                        .column = 0,
+                        .columns = columns,
+                        .out_bf16 = false,
+                        .bias = nullptr});
+    }
+  }
+
+ private:
+  int64_t patch_stride() const { return cut_.panels * kTileBlock; }
+
+  void interleave_patches(const Grid& grid, int64_t pixel, int64_t depth, int64_t k, int64_t columns) {
+    const TileKernels& kernels = tile_kernels();
+    const int64_t panel = (depth + kTileStep - 1) / kTileStep * kTilePanelStep;
+    for (int64_t i = 0, step = 0; i < depth; i += kTileStep, ++step) {
+      const int64_t n = std::min(kTileStep, depth - i);
+      kernels.gather(grid, pixel + i, n, k, columns, patches_.data(), patch_stride());
+      for (int64_t column = 0, p = 0; column < columns; column += kTileBlock, ++p)
+        kernels.interleave(patches_.data() + column, patch_stride(), n,
+                           std::min(kTileBlock, columns - column),
+                           panels_.data() + p * panel + step * kTilePanelStep);
+    }
+  }
+
+  const Conv2dGeometry& g_;
+  const WeightCut& cut_;
+  const bfloat16* dy_;
+  const bfloat16* x_;
+  int64_t rows_;
+  Scratch<bfloat16> turned_, patches_, panels_;
+  Scratch<float> sums_;
+  Scratch<void*> out_;
+};
+
+void backward_weight(const Conv2dGeometry& g, const bfloat16* dy, const bfloat16* x, float* dw) {
+  const int64_t count = g.o * g.patch();
+  if (g.pixels() == 0) return std::fill_n(dw, count, 0.0f), void();
+  const WeightCut cut(g);
+  const Scratch<float> partial(cut.slices == 1 ? 1 : cut.slices * count);
+  parallel_for(cut.tasks(g), 1, [&](int64_t begin, int64_t end) {
+    WeightTask task(g, cut, dy, x);
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t slice = i / (cut.column_ranges * g.groups);
+      task.run(i, cut.slices == 1 ? dw : partial.data() + slice * count);
+    }
+  });
+  if (cut.slices == 1) return;
+  parallel_for(count, 4096, [&](int64_t begin, int64_t end) {
+    conv_kernels().sum_rows(partial.data() + begin, count, cut.slices, end - begin, dw + begin);
+  });
+}
+
+// The f32 weights that the f32 kernels take in place of the tiles: rounded to bf16 as well.
+Tensor rounded(const Tensor& w) {
+  const Tensor narrow = Tensor::empty(w.shape(), {.dtype = DType::BF16});
+  cast(w, narrow);
+  return widened(narrow);
+}
+
+bool on_tiles(const Conv2dGeometry& g) { return use_tiles() && !is_depthwise(g); }
+
+}  // namespace
+
+void conv2d_forward_bf16(const Conv2dGeometry& g, const Tensor& x, const Tensor& w, const Tensor& bias,
+                         const Tensor& y) {
+  if (on_tiles(g))
+    return forward(g, x.data<bfloat16>(), w, bias.defined() ? bias.data<float>() : nullptr,
+                   Tensor(y).mutable_data<bfloat16>());
+  narrowing(y, [&](const Tensor& out) { conv2d_forward(g, widened(x), rounded(w), bias, out); });
+}
+
+void conv2d_backward_data_bf16(const Conv2dGeometry& g, const Tensor& dy, const Tensor& w, const Tensor& dx) {
+  if (on_tiles(g))
+    return backward_data(g, dy.data<bfloat16>(), w.data<float>(), Tensor(dx).mutable_data<bfloat16>());
+  narrowing(dx, [&](const Tensor& out) { conv2d_backward_data(g, widened(dy), rounded(w), out); });
+}
+
+void conv2d_backward_weight_bf16(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x,
+                                 const Tensor& dw) {
+  if (on_tiles(g))
+    return backward_weight(g, dy.data<bfloat16>(), x.data<bfloat16>(), Tensor(dw).mutable_data<float>());
+  conv2d_backward_weight(g, widened(dy), widened(x), dw);
+}
+
+}  // namespace tern::cpu
