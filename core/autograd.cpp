@@ -161,6 +161,8 @@ class Walk {
 
 }  // namespace
 
+bool sole_owner(const Tensor& x) { return x.impl()->use_count() == 1 && x.impl()->storage->use_count() == 1; }
+
 bool Tensor::requires_grad() const {
   const TensorImpl& impl = impl_of(*this);
   return impl.requires_grad || impl.producer;

@@ -72,6 +72,9 @@ class Saved {
   uint64_t version_ = 0;
 };
 
+// True if no other handle, view or saved tensor refers to the data: a backward pass may put its result there.
+bool sole_owner(const Tensor& x);
+
 // Where the gradient of one input goes.
 struct Edge {
   Ref<Node> node;  // producer of the input, or its leaf node

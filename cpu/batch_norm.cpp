@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <type_traits>
 #include <vector>
 
 #include "tern/core/parallel.h"
@@ -13,10 +14,17 @@
 namespace tern::cpu {
 namespace {
 
-const BatchNormKernels& kernels() {
-  return isa_pick(
-      []() -> auto& { return baseline::batch_norm_table; }, []() -> auto& { return avx2::batch_norm_table; },
-      []() -> auto& { return avx512::batch_norm_table; });
+template <class T>
+const BatchNormKernels<T>& kernels() {
+  if constexpr (std::is_same_v<T, float>)
+    return isa_pick(
+        []() -> auto& { return baseline::batch_norm_table; },
+        []() -> auto& { return avx2::batch_norm_table; }, []() -> auto& { return avx512::batch_norm_table; });
+  else
+    return isa_pick(
+        []() -> auto& { return baseline::batch_norm_bf16_table; },
+        []() -> auto& { return avx2::batch_norm_bf16_table; },
+        []() -> auto& { return avx512::batch_norm_bf16_table; });
 }
 
 // A run of rows seen as a matrix of `rows` x `width`: with few or odd channels, `fold` rows lie side by side
@@ -105,19 +113,55 @@ template <class T>
 T* optional_mutable(const Tensor& t) {
   return t.defined() ? t.mutable_data<T>() : nullptr;
 }
-template <class T>
-double value_or(const T* data, int64_t c, double otherwise) {
+double value_or(const float* data, int64_t c, double otherwise) {
   return data ? static_cast<double>(data[c]) : otherwise;
 }
 
-// Runs fn(T{}) of the naive loops if they are to be used.
-template <class Fn>
-bool by_reference(DType dtype, const Fn& fn) {
-  check<DTypeError>(dtype == DType::F32 || dtype == DType::F64, "batch_norm: ", dtype,
-                    " is not supported yet");
-  if (dtype == DType::F64) return fn(double{}), true;
-  if (use_reference()) return fn(float{}), true;
-  return false;
+// Runs slow(T{}, P{}) of the naive loops, T the activations' type and P the parameters', or fast(T{}).
+template <class Slow, class Fast>
+void by_type(DType dtype, const Slow& slow, const Fast& fast) {
+  if (dtype == DType::F64) return slow(double{}, double{});
+  if (dtype == DType::BF16) return use_reference() ? slow(bfloat16{}, float{}) : fast(bfloat16{});
+  return use_reference() ? slow(float{}, float{}) : fast(float{});
+}
+
+template <class T, class P>
+reference::BatchNormArrays<T, P> arrays_of(const BatchNormInputs& in, const BatchNormState& state,
+                                           const Statistics& s) {
+  return {in.x.data<T>(),
+          optional_data<P>(in.gamma),
+          optional_data<P>(in.beta),
+          optional_data<T>(in.residual),
+          optional_data<P>(in.slope),
+          s.mean,
+          s.variance,
+          optional_mutable<int32_t>(state.mask)};
+}
+
+// The constants of z = (x - shift) scale + bias for the columns of a panel: the mean is split in its two
+// floats.
+struct PanelConstants {
+  PanelConstants(const Panel& p, const BatchNormGeometry& g, const BatchNormInputs& in, const Statistics& s) {
+    const float *gamma = optional_data<float>(in.gamma), *beta = optional_data<float>(in.beta);
+    const auto scale_of = [&](int64_t c) { return value_or(gamma, c, 1) * s.inverse(c); };
+    shift = columns_of(p, g.channels, [&](int64_t c) { return s.high(c); });
+    scale = columns_of(p, g.channels, scale_of);
+    bias =
+        columns_of(p, g.channels, [&](int64_t c) { return value_or(beta, c, 0) - s.low(c) * scale_of(c); });
+    if (in.slope.defined())
+      slope = columns_of(p, g.channels, [&](int64_t c) { return in.slope.data<float>()[c]; });
+  }
+  BatchNormConstants at(int64_t column) const {
+    return {shift.data() + column, scale.data() + column, bias.data() + column,
+            slope.empty() ? nullptr : slope.data() + column};
+  }
+  std::vector<float> shift, scale, bias, slope;
+};
+
+// Where a block of a panel begins in the mask.
+template <class Word>
+Word* mask_at(Word* mask, const Panel& p, int64_t row, int64_t column) {
+  return mask ? mask + p.mask + row / kBatchNormMaskRows * p.width + column : nullptr;
 }
 
 // Adds n rows with their mean and squared deviations to what count rows gave.
@@ -137,22 +181,19 @@ int64_t batch_norm_mask_words(const BatchNormGeometry& g) {
   return words;
 }
 
-void batch_norm_statistics(const BatchNormGeometry& g, const Tensor& x, const Tensor& statistics) {
-  double* mean = statistics.mutable_data<double>();
-  double* variance = mean + g.channels;
-  if (by_reference(x.dtype(), [&](auto t) {
-        reference::batch_norm_statistics(g, x.data<decltype(t)>(), mean, variance);
-      }))
-    return;
-  std::fill(mean, mean + 2 * g.channels, 0.0);
-  const float* data = x.data<float>();
+namespace {
+
+template <class T>
+void statistics(const BatchNormGeometry& g, const T* data, double* mean, double* variance) {
+  std::fill(mean, mean + g.channels, 0.0);
+  std::fill(variance, variance + g.channels, 0.0);
   double count = 0;
   for (const Panel& p : panels_of(g)) {
     const Grid grid = sum_grid(p);
     std::vector<double> part(static_cast<size_t>(grid.row_blocks * 2 * p.width));
     for_blocks(p, grid, [&](const BatchNormBlock& b, int64_t row, int64_t column, int64_t row_block) {
       double* means = part.data() + row_block * 2 * p.width + column;
-      kernels().statistics(b, data + p.element + row * p.width + column, means, means + p.width);
+      kernels<T>().statistics(b, data + p.element + row * p.width + column, means, means + p.width);
     });
     for (int64_t i = 0; i < grid.row_blocks; ++i) {
       const double* means = part.data() + i * 2 * p.width;
@@ -164,6 +205,101 @@ void batch_norm_statistics(const BatchNormGeometry& g, const Tensor& x, const Te
     }
   }
   for (int64_t c = 0; c < g.channels; ++c) variance[c] /= static_cast<double>(g.rows);
+}
+
+template <class T>
+void apply(const BatchNormGeometry& g, const BatchNormInputs& in, const BatchNormState& state,
+           const Statistics& s, const Tensor& y) {
+  const T *x = in.x.data<T>(), *residual = optional_data<T>(in.residual);
+  T* out = y.mutable_data<T>();
+  int32_t* mask = optional_mutable<int32_t>(state.mask);
+  for (const Panel& p : panels_of(g)) {
+    const PanelConstants constants(p, g, in, s);
+    for_blocks(p, apply_grid(p), [&](const BatchNormBlock& b, int64_t row, int64_t column, int64_t) {
+      const int64_t i = p.element + row * p.width + column;
+      kernels<T>().apply(b, {x + i, residual ? residual + i : nullptr, constants.at(column), g.activation,
+                             out + i, mask_at(mask, p, row, column)});
+    });
+  }
+}
+
+// What the backward kernels read of a block that begins at element i.
+template <class T>
+struct GateAt {
+  GateAt(const BatchNormGeometry& g, const Tensor& dy, const BatchNormInputs& in, const BatchNormState& state)
+      : dy(dy.data<T>()),
+        x(in.x.data<T>()),
+        residual(optional_data<T>(in.residual)),
+        mask(optional_data<int32_t>(state.mask)),
+        activation(g.activation) {}
+  BatchNormGate<T> at(const Panel& p, const PanelConstants& constants, int64_t row, int64_t column) const {
+    const int64_t i = p.element + row * p.width + column;
+    return {dy + i,
+            x + i,
+            residual ? residual + i : nullptr,
+            constants.at(column),
+            activation,
+            mask_at(mask, p, row, column)};
+  }
+  const T *dy, *x, *residual;
+  const int32_t* mask;
+  Activation activation;
+};
+
+template <class T>
+void backward_reduce(const BatchNormGeometry& g, const GateAt<T>& gate, const BatchNormInputs& in,
+                     const Statistics& s, double* sums) {
+  const int64_t kinds = g.activation == Activation::Prelu ? 3 : 2;
+  std::fill(sums, sums + 3 * g.channels, 0.0);
+  for (const Panel& p : panels_of(g)) {
+    const Grid grid = sum_grid(p);
+    const PanelConstants constants(p, g, in, s);
+    std::vector<double> part(static_cast<size_t>(grid.row_blocks * kinds * p.width));
+    for_blocks(p, grid, [&](const BatchNormBlock& b, int64_t row, int64_t column, int64_t row_block) {
+      double* to = part.data() + row_block * kinds * p.width + column;
+      kernels<T>().backward_reduce(b, gate.at(p, constants, row, column),
+                                   {to, to + p.width, to + 2 * p.width});
+    });
+    for (int64_t k = 0; k < grid.row_blocks * kinds; ++k)
+      for (int64_t j = 0; j < p.width; ++j)
+        sums[k % kinds * g.channels + j % g.channels] += part[static_cast<size_t>(k * p.width + j)];
+  }
+  for (int64_t c = 0; c < g.channels; ++c) sums[g.channels + c] -= s.low(c) * sums[c];
+}
+
+template <class T>
+void backward_apply(const BatchNormGeometry& g, const GateAt<T>& gate, const BatchNormInputs& in,
+                    const Statistics& s, const double* sums, T* dx, T* dresidual) {
+  const float* gamma = optional_data<float>(in.gamma);
+  const double m = static_cast<double>(g.rows);
+  const double* sum_gx = sums + g.channels;
+  // dx = factor g + tilt (x - mean) + offset, the mean split in its two floats.
+  const auto factor_of = [&](int64_t c) { return value_or(gamma, c, 1) * s.inverse(c); };
+  const auto tilt_of = [&](int64_t c) { return -factor_of(c) * s.inverse(c) * s.inverse(c) * sum_gx[c] / m; };
+  const auto offset_of = [&](int64_t c) { return -factor_of(c) * sums[c] / m - tilt_of(c) * s.low(c); };
+  for (const Panel& p : panels_of(g)) {
+    const PanelConstants constants(p, g, in, s);
+    const auto factor = columns_of(p, g.channels, factor_of);
+    std::vector<float> tilt(static_cast<size_t>(p.width)), offset(tilt);
+    if (g.training) tilt = columns_of(p, g.channels, tilt_of), offset = columns_of(p, g.channels, offset_of);
+    for_blocks(p, apply_grid(p), [&](const BatchNormBlock& b, int64_t row, int64_t column, int64_t) {
+      const int64_t i = p.element + row * p.width + column;
+      kernels<T>().backward_apply(b, gate.at(p, constants, row, column),
+                                  {factor.data() + column, tilt.data() + column, offset.data() + column,
+                                   g.training, dx + i, dresidual ? dresidual + i : nullptr});
+    });
+  }
+}
+
+}  // namespace
+
+void batch_norm_statistics(const BatchNormGeometry& g, const Tensor& x, const Tensor& result) {
+  double* mean = result.mutable_data<double>();
+  double* variance = mean + g.channels;
+  by_type(
+      x.dtype(),
+      [&](auto t, auto) { reference::batch_norm_statistics(g, x.data<decltype(t)>(), mean, variance); },
+      [&](auto t) { statistics(g, x.data<decltype(t)>(), mean, variance); });
 }
 
 void batch_norm_update_running(const BatchNormGeometry& g, const Tensor& statistics, double momentum,
@@ -192,123 +328,68 @@ void batch_norm_load_running(const Tensor& running_mean, const Tensor& running_v
   }
 }
 
-void batch_norm_apply(const BatchNormGeometry& g, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                      const Tensor& residual, const BatchNormState& state, const Tensor& y) {
+void batch_norm_apply(const BatchNormGeometry& g, const BatchNormInputs& in, const BatchNormState& state,
+                      const Tensor& y) {
   const Statistics s(g, state.statistics);
-  int32_t* mask = optional_mutable<int32_t>(state.mask);
-  if (by_reference(x.dtype(), [&](auto t) {
+  by_type(
+      y.dtype(),
+      [&](auto t, auto p) {
         using T = decltype(t);
-        reference::batch_norm_apply(g, x.data<T>(), optional_data<T>(gamma), optional_data<T>(beta),
-                                    optional_data<T>(residual), s.mean, s.variance, y.mutable_data<T>(),
-                                    mask);
-      }))
-    return;
-  const float* gammas = optional_data<float>(gamma);
-  const float* betas = optional_data<float>(beta);
-  const auto scale_of = [&](int64_t c) { return value_or(gammas, c, 1) * s.inverse(c); };
-  const float *in = x.data<float>(), *added = optional_data<float>(residual);
-  float* out = y.mutable_data<float>();
-  for (const Panel& p : panels_of(g)) {
-    const auto shift = columns_of(p, g.channels, [&](int64_t c) { return s.high(c); });
-    const auto scale = columns_of(p, g.channels, scale_of);
-    const auto bias =
-        columns_of(p, g.channels, [&](int64_t c) { return value_or(betas, c, 0) - s.low(c) * scale_of(c); });
-    for_blocks(p, apply_grid(p), [&](const BatchNormBlock& b, int64_t row, int64_t column, int64_t) {
-      const int64_t i = p.element + row * p.width + column;
-      int32_t* bits = mask ? mask + p.mask + row / kBatchNormMaskRows * p.width + column : nullptr;
-      kernels().apply(b, {in + i, added ? added + i : nullptr, shift.data() + column, scale.data() + column,
-                          bias.data() + column, out + i, bits, g.relu});
-    });
-  }
+        reference::batch_norm_apply(g, arrays_of<T, decltype(p)>(in, state, s), y.mutable_data<T>());
+      },
+      [&](auto t) { apply<decltype(t)>(g, in, state, s, y); });
 }
 
-void batch_norm_backward_reduce(const BatchNormGeometry& g, const Tensor& dy, const Tensor& x,
+void batch_norm_backward_reduce(const BatchNormGeometry& g, const Tensor& dy, const BatchNormInputs& in,
                                 const BatchNormState& state, const Tensor& sums) {
   const Statistics s(g, state.statistics);
-  const int32_t* mask = optional_data<int32_t>(state.mask);
-  double* sum_g = sums.mutable_data<double>();
-  double* sum_gx = sum_g + g.channels;
-  if (by_reference(x.dtype(), [&](auto t) {
+  double* to = sums.mutable_data<double>();
+  by_type(
+      dy.dtype(),
+      [&](auto t, auto p) {
         using T = decltype(t);
-        reference::batch_norm_backward_reduce(g, dy.data<T>(), x.data<T>(), s.mean, mask, sum_g, sum_gx);
-      }))
-    return;
-  std::fill(sum_g, sum_g + 2 * g.channels, 0.0);
-  const float *in = x.data<float>(), *up = dy.data<float>();
-  for (const Panel& p : panels_of(g)) {
-    const Grid grid = sum_grid(p);
-    const auto shift = columns_of(p, g.channels, [&](int64_t c) { return s.high(c); });
-    std::vector<double> part(static_cast<size_t>(grid.row_blocks * 2 * p.width));
-    for_blocks(p, grid, [&](const BatchNormBlock& b, int64_t row, int64_t column, int64_t row_block) {
-      const int64_t i = p.element + row * p.width + column;
-      const int32_t* bits = mask ? mask + p.mask + row / kBatchNormMaskRows * p.width + column : nullptr;
-      double* out = part.data() + row_block * 2 * p.width + column;
-      kernels().backward_reduce(b, {up + i, in + i, shift.data() + column, bits, out, out + p.width});
-    });
-    for (int64_t k = 0; k < grid.row_blocks * 2; k += 2) {
-      for (int64_t j = 0; j < p.width; ++j) {
-        sum_g[j % g.channels] += part[k * p.width + j];
-        sum_gx[j % g.channels] += part[(k + 1) * p.width + j];
-      }
-    }
-  }
-  for (int64_t c = 0; c < g.channels; ++c) sum_gx[c] -= s.low(c) * sum_g[c];
+        reference::batch_norm_backward_reduce(g, dy.data<T>(), arrays_of<T, decltype(p)>(in, state, s), to);
+      },
+      [&](auto t) { backward_reduce(g, GateAt<decltype(t)>(g, dy, in, state), in, s, to); });
 }
 
 void batch_norm_backward_parameters(const BatchNormGeometry& g, const Tensor& sums,
-                                    const BatchNormState& state, const Tensor& dgamma, const Tensor& dbeta) {
+                                    const BatchNormState& state, const BatchNormGradients& d) {
   const Statistics s(g, state.statistics);
-  const double* sum_g = sums.data<double>();
-  const double* sum_gx = sum_g + g.channels;
-  const auto write = [&](auto* dg, auto* db) {
-    using T = std::remove_reference_t<decltype(*dg)>;
+  const double* sum = sums.data<double>();
+  const auto write = [&](auto* dgamma, auto* dbeta, auto* dslope) {
+    using T = std::remove_reference_t<decltype(*dgamma)>;
     for (int64_t c = 0; c < g.channels; ++c) {
-      dg[c] = static_cast<T>(sum_gx[c] * s.inverse(c));
-      db[c] = static_cast<T>(sum_g[c]);
+      dgamma[c] = static_cast<T>(sum[g.channels + c] * s.inverse(c));
+      dbeta[c] = static_cast<T>(sum[c]);
+      if (dslope) dslope[c] = static_cast<T>(sum[2 * g.channels + c]);
     }
   };
-  if (dgamma.dtype() == DType::F64) return write(dgamma.mutable_data<double>(), dbeta.mutable_data<double>());
-  write(dgamma.mutable_data<float>(), dbeta.mutable_data<float>());
+  if (d.dgamma.dtype() == DType::F64)
+    return write(d.dgamma.mutable_data<double>(), d.dbeta.mutable_data<double>(),
+                 optional_mutable<double>(d.dslope));
+  write(d.dgamma.mutable_data<float>(), d.dbeta.mutable_data<float>(), optional_mutable<float>(d.dslope));
 }
 
-void batch_norm_backward_apply(const BatchNormGeometry& g, const Tensor& dy, const Tensor& x,
-                               const Tensor& gamma, const BatchNormState& state, const Tensor& sums,
-                               const Tensor& dx, const Tensor& dresidual) {
+void batch_norm_backward_apply(const BatchNormGeometry& g, const Tensor& dy, const BatchNormInputs& in,
+                               const BatchNormState& state, const Tensor& sums, const Tensor& dx,
+                               const Tensor& dresidual) {
   const Statistics s(g, state.statistics);
-  const int32_t* mask = optional_data<int32_t>(state.mask);
-  const double* sum_g = optional_data<double>(sums);
-  const double* sum_gx = sum_g ? sum_g + g.channels : nullptr;
-  if (by_reference(x.dtype(), [&](auto t) {
+  const double* sum = optional_data<double>(sums);
+  by_type(
+      dy.dtype(),
+      [&](auto t, auto p) {
         using T = decltype(t);
-        reference::batch_norm_backward_apply(g, dy.data<T>(), x.data<T>(), optional_data<T>(gamma), s.mean,
-                                             s.variance, mask, sum_g, sum_gx, optional_mutable<T>(dx),
-                                             optional_mutable<T>(dresidual));
-      }))
-    return;
-  const float* gammas = optional_data<float>(gamma);
-  const double m = static_cast<double>(g.rows);
-  // dx = scale g + slope (x - mean) + offset, the mean split in its two floats.
-  const auto scale_of = [&](int64_t c) { return value_or(gammas, c, 1) * s.inverse(c); };
-  const auto slope_of = [&](int64_t c) { return -scale_of(c) * s.inverse(c) * s.inverse(c) * sum_gx[c] / m; };
-  const auto offset_of = [&](int64_t c) { return -scale_of(c) * sum_g[c] / m - slope_of(c) * s.low(c); };
-  const auto zero = [](int64_t) { return 0.0; };
-  const float *in = x.data<float>(), *up = dy.data<float>();
-  // The kernel always writes dx; a caller that wants dresidual alone pays for a scratch dx.
-  const Tensor target = dx.defined() ? dx : Tensor::empty(x.shape());
-  float *out = target.mutable_data<float>(), *out_residual = optional_mutable<float>(dresidual);
-  for (const Panel& p : panels_of(g)) {
-    const auto shift = columns_of(p, g.channels, [&](int64_t c) { return s.high(c); });
-    const auto scale = columns_of(p, g.channels, scale_of);
-    const auto slope = g.training ? columns_of(p, g.channels, slope_of) : columns_of(p, g.channels, zero);
-    const auto offset = g.training ? columns_of(p, g.channels, offset_of) : columns_of(p, g.channels, zero);
-    for_blocks(p, apply_grid(p), [&](const BatchNormBlock& b, int64_t row, int64_t column, int64_t) {
-      const int64_t i = p.element + row * p.width + column;
-      const int32_t* bits = mask ? mask + p.mask + row / kBatchNormMaskRows * p.width + column : nullptr;
-      kernels().backward_apply(b, {up + i, g.training ? in + i : nullptr, shift.data() + column,
-                                   scale.data() + column, slope.data() + column, offset.data() + column, bits,
-                                   out + i, out_residual ? out_residual + i : nullptr});
-    });
-  }
+        reference::batch_norm_backward_apply(g, dy.data<T>(), arrays_of<T, decltype(p)>(in, state, s), sum,
+                                             optional_mutable<T>(dx), optional_mutable<T>(dresidual));
+      },
+      [&](auto t) {
+        using T = decltype(t);
+        const GateAt<T> gate(g, dy, in, state);
+        // The kernel always writes dx; a caller that wants dresidual alone pays for a scratch dx.
+        const Tensor to = dx.defined() ? dx : Tensor::empty(dy.shape(), {.dtype = dy.dtype()});
+        backward_apply(g, gate, in, s, sum, to.mutable_data<T>(), optional_mutable<T>(dresidual));
+      });
 }
 
 }  // namespace tern::cpu

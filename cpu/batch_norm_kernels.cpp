@@ -1,3 +1,7 @@
+// Batch normalisation is a question of bytes: every kernel goes through its rows once. Eight rows are taken
+// together, one vector of channels at a time, so that a channel's constants and accumulators are loaded once
+// for eight elements. Sums are in f32 over kBatchNormSumRows rows, then in f64.
+
 #include "tern/cpu/batch_norm_kernels.h"
 
 #include "tern/cpu/vec.h"
@@ -7,31 +11,35 @@ namespace {
 
 using V = Vec<float>;
 using I = Vec<int32_t>;
+using Mask = V::Mask;
 
-// Eight rows at a time: the channel's constants and accumulators are loaded once for eight elements.
 constexpr int kRows = 8;
 
 // How a group of lanes is read and written: a whole vector, or the channels left over at the end of a row.
 struct Whole {
   template <class T>
-  TERN_INLINE Vec<T> load(const T* p) const {
-    return Vec<T>::load(p);
+  TERN_INLINE V load(const T* p) const {
+    return V::load(p);
   }
+  TERN_INLINE I load(const int32_t* p) const { return I::load(p); }
   template <class T>
-  TERN_INLINE void store(Vec<T> v, T* p) const {
+  TERN_INLINE void store(V v, T* p) const {
     v.store(p);
   }
+  TERN_INLINE void store(I v, int32_t* p) const { v.store(p); }
 };
 struct Partial {
   int64_t n;
   template <class T>
-  TERN_INLINE Vec<T> load(const T* p) const {
-    return Vec<T>::load_partial(p, n);
+  TERN_INLINE V load(const T* p) const {
+    return V::load_partial(p, n);
   }
+  TERN_INLINE I load(const int32_t* p) const { return I::load_partial(p, n); }
   template <class T>
-  TERN_INLINE void store(Vec<T> v, T* p) const {
+  TERN_INLINE void store(V v, T* p) const {
     v.store_partial(p, n);
   }
+  TERN_INLINE void store(I v, int32_t* p) const { v.store_partial(p, n); }
 };
 
 // body(channel, lanes) over the channels of a row, one vector at a time.
@@ -42,20 +50,15 @@ TERN_INLINE void over_channels(int64_t channels, const Body& body) {
   if (c < channels) body(c, Partial{channels - c});
 }
 
-TERN_INLINE V where_bit(I word, int bit, V v) {
-  const typename V::Mask on = (word.v & static_cast<int32_t>(1u << bit)) != 0;
-  return select(on, v, V(0.0f));
-}
-
-// --- statistics
-// ---------------------------------------------------------------------------------------------------
+// --- statistics ---
 
 struct Sums {
   float shift[kBatchNormBlock], first[kBatchNormBlock], second[kBatchNormBlock];
 };
 
 // shift: the mean of the first rows, near enough to the mean of all that no digits cancel.
-void choose_shift(const BatchNormBlock& b, const float* x, int64_t rows, Sums& s) {
+template <class T>
+void choose_shift(const BatchNormBlock& b, const T* x, int64_t rows, Sums& s) {
   const int64_t n = rows < kRows ? rows : kRows;
   over_channels(
       b.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
@@ -67,8 +70,8 @@ void choose_shift(const BatchNormBlock& b, const float* x, int64_t rows, Sums& s
       });
 }
 
-template <int kN>
-TERN_INLINE void add_deviations(const BatchNormBlock& b, const float* x, Sums& s) {
+template <int kN, class T>
+TERN_INLINE void add_deviations(const BatchNormBlock& b, const T* x, Sums& s) {
   over_channels(
       b.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
         const V shift = lanes.load(s.shift + c);
@@ -97,12 +100,13 @@ void merge(const BatchNormBlock& b, const Sums& s, int64_t count, int64_t n, dou
   }
 }
 
-void statistics(const BatchNormBlock& b, const float* x, double* mean, double* squares) {
+template <class T>
+void statistics(const BatchNormBlock& b, const T* x, double* mean, double* squares) {
   Sums s;
   for (int64_t c = 0; c < b.channels; ++c) mean[c] = squares[c] = 0;
   for (int64_t begin = 0; begin < b.rows; begin += kBatchNormSumRows) {
     const int64_t n = b.rows - begin < kBatchNormSumRows ? b.rows - begin : kBatchNormSumRows;
-    const float* rows = x + begin * b.stride;
+    const T* rows = x + begin * b.stride;
     choose_shift(b, rows, n, s);
     int64_t r = 0;
     for (; r + kRows <= n; r += kRows) add_deviations<kRows>(b, rows + r * b.stride, s);
@@ -111,149 +115,220 @@ void statistics(const BatchNormBlock& b, const float* x, double* mean, double* s
   }
 }
 
-// --- forward apply
-// ------------------------------------------------------------------------------------------------
+// --- forward apply ---
 
-template <int kN, bool kRelu, bool kResidual, bool kMask>
-TERN_INLINE void apply_rows(const BatchNormBlock& b, const BatchNormApply& a, int64_t row) {
-  const float* x = a.x + row * b.stride;
-  float* y = a.y + row * b.stride;
+// The constants of one vector of channels.
+struct Column {
+  V shift, scale, bias, slope;
+  template <class Lanes>
+  TERN_INLINE Column(const BatchNormConstants& of, int64_t c, Lanes lanes, bool prelu)
+      : shift(lanes.load(of.shift + c)),
+        scale(lanes.load(of.scale + c)),
+        bias(lanes.load(of.bias + c)),
+        slope(prelu ? lanes.load(of.slope + c) : V(0.0f)) {}
+};
+
+template <int kN, Activation kAct, bool kResidual, bool kMask, class T>
+TERN_INLINE void apply_rows(const BatchNormBlock& b, const BatchNormApply<T>& a, int64_t row) {
+  const int64_t start = row * b.stride;
   int32_t* mask = kMask ? a.mask + row / kBatchNormMaskRows * b.stride : nullptr;
   const int bit = static_cast<int>(row % kBatchNormMaskRows);
   over_channels(
       b.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
-        const V shift = lanes.load(a.shift + c), scale = lanes.load(a.scale + c),
-                bias = lanes.load(a.bias + c);
+        const Column k(a.of, c, lanes, kAct == Activation::Prelu);
         I word(0);
         if (kMask && bit > 0) word = lanes.load(mask + c);
         for (int r = 0; r < kN; ++r) {
-          V z = multiply_add(lanes.load(x + r * b.stride + c) - shift, scale, bias);
-          if (kResidual) z += lanes.load(a.residual + (row + r) * b.stride + c);
-          if (kRelu) {
-            const typename V::Mask off = z <= V(0.0f);  // false for NaN, which stays
+          const int64_t i = start + r * b.stride + c;
+          V z = multiply_add(lanes.load(a.x + i) - k.shift, k.scale, k.bias);
+          if (kResidual) z += lanes.load(a.residual + i);
+          if (kAct != Activation::None) {
+            const Mask off = z <= V(0.0f);  // false for NaN, which stays
             if (kMask) word.v |= ~off & static_cast<int32_t>(1u << (bit + r));
-            z = select(off, V(0.0f), z);
+            z = select(off, kAct == Activation::Relu ? V(0.0f) : z * k.slope, z);
           }
-          lanes.store(z, y + r * b.stride + c);
+          lanes.store(z, a.y + i);
         }
         if (kMask) lanes.store(word, mask + c);
       });
 }
 
-template <bool kRelu, bool kResidual, bool kMask>
-void apply_all(const BatchNormBlock& b, const BatchNormApply& a) {
+template <Activation kAct, bool kResidual, bool kMask, class T>
+void apply_all(const BatchNormBlock& b, const BatchNormApply<T>& a) {
   int64_t r = 0;
-  for (; r + kRows <= b.rows; r += kRows) apply_rows<kRows, kRelu, kResidual, kMask>(b, a, r);
-  for (; r < b.rows; ++r) apply_rows<1, kRelu, kResidual, kMask>(b, a, r);
+  for (; r + kRows <= b.rows; r += kRows) apply_rows<kRows, kAct, kResidual, kMask>(b, a, r);
+  for (; r < b.rows; ++r) apply_rows<1, kAct, kResidual, kMask>(b, a, r);
 }
 
-void apply(const BatchNormBlock& b, const BatchNormApply& a) {
-  if (a.residual) {
-    if (!a.relu) return apply_all<false, true, false>(b, a);
-    return a.mask ? apply_all<true, true, true>(b, a) : apply_all<true, true, false>(b, a);
+template <class T>
+void apply(const BatchNormBlock& b, const BatchNormApply<T>& a) {
+  constexpr auto kNone = Activation::None, kRelu = Activation::Relu, kPrelu = Activation::Prelu;
+  switch (a.activation) {
+    case kNone:
+      return a.residual ? apply_all<kNone, true, false>(b, a) : apply_all<kNone, false, false>(b, a);
+    case kPrelu:
+      return a.residual ? apply_all<kPrelu, true, false>(b, a) : apply_all<kPrelu, false, false>(b, a);
+    case kRelu: break;
   }
-  if (!a.relu) return apply_all<false, false, false>(b, a);
-  return a.mask ? apply_all<true, false, true>(b, a) : apply_all<true, false, false>(b, a);
+  if (!a.residual) return apply_all<kRelu, false, false>(b, a);
+  return a.mask ? apply_all<kRelu, true, true>(b, a) : apply_all<kRelu, true, false>(b, a);
 }
 
-// --- backward reduce
-// ----------------------------------------------------------------------------------------------
+// --- backward ---
 
-template <int kN, bool kMask>
-TERN_INLINE void add_gradients(const BatchNormBlock& b, const BatchNormReduce& a, int64_t row, Sums& s) {
-  const float* dy = a.dy + row * b.stride;
-  const float* x = a.x + row * b.stride;
-  const int32_t* mask = kMask ? a.mask + row / kBatchNormMaskRows * b.stride : nullptr;
-  const int bit = static_cast<int>(row % kBatchNormMaskRows);
-  over_channels(
-      b.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
-        const V shift = lanes.load(a.shift + c);
-        V first = lanes.load(s.first + c), second = lanes.load(s.second + c);
-        I word(0);
-        if (kMask) word = lanes.load(mask + c);
-        for (int r = 0; r < kN; ++r) {
-          V g = lanes.load(dy + r * b.stride + c);
-          if (kMask) g = where_bit(word, bit + r, g);
-          first += g;
-          second = multiply_add(g, lanes.load(x + r * b.stride + c) - shift, second);
-        }
-        lanes.store(first, s.first + c);
-        lanes.store(second, s.second + c);
-      });
-}
+// How dy becomes g.
+enum class Gate { Open, Mask, Relu, Prelu, PreluResidual };
 
-template <bool kMask>
-void backward_reduce_all(const BatchNormBlock& b, const BatchNormReduce& a) {
-  Sums s;
-  for (int64_t c = 0; c < b.channels; ++c) a.sum_g[c] = a.sum_gx[c] = 0;
-  for (int64_t begin = 0; begin < b.rows; begin += kBatchNormSumRows) {
-    const int64_t end = b.rows - begin < kBatchNormSumRows ? b.rows : begin + kBatchNormSumRows;
-    for (int64_t c = 0; c < b.channels; ++c) s.first[c] = s.second[c] = 0;
-    int64_t r = begin;
-    for (; r + kRows <= end; r += kRows) add_gradients<kRows, kMask>(b, a, r, s);
-    for (; r < end; ++r) add_gradients<1, kMask>(b, a, r, s);
-    for (int64_t c = 0; c < b.channels; ++c) {
-      a.sum_g[c] += s.first[c];
-      a.sum_gx[c] += s.second[c];
-    }
+constexpr bool reads_z(Gate gate) { return gate >= Gate::Relu; }
+constexpr bool is_prelu(Gate gate) { return gate >= Gate::Prelu; }
+
+// g of one vector; off_dy_z: what it adds to the gradient of the slope.
+template <Gate kGate, class T, class Lanes>
+TERN_INLINE V gated(const BatchNormGate<T>& a, const Column& k, I word, int bit, V d, int64_t i, Lanes lanes,
+                    V& off_dy_z) {
+  const V dy = lanes.load(a.dy + i);
+  if (kGate == Gate::Open) return dy;
+  if (kGate == Gate::Mask) {
+    const Mask on = (word.v & static_cast<int32_t>(1u << bit)) != 0;
+    return select(on, dy, V(0.0f));
   }
+  V z = multiply_add(d, k.scale, k.bias);
+  if (kGate == Gate::PreluResidual) z += lanes.load(a.residual + i);
+  const Mask off = z <= V(0.0f);
+  if (!is_prelu(kGate)) return select(off, V(0.0f), dy);
+  off_dy_z = select(off, dy * z, V(0.0f));
+  return select(off, dy * k.slope, dy);
 }
 
-void backward_reduce(const BatchNormBlock& b, const BatchNormReduce& a) {
-  return a.mask ? backward_reduce_all<true>(b, a) : backward_reduce_all<false>(b, a);
-}
+struct GateSums {
+  float g[kBatchNormBlock], gx[kBatchNormBlock], slope[kBatchNormBlock];
+};
 
-// --- backward apply
-// -----------------------------------------------------------------------------------------------
-
-template <int kN, bool kMask, bool kTraining, bool kResidual>
-TERN_INLINE void backward_rows(const BatchNormBlock& b, const BatchNormBackwardApply& a, int64_t row) {
+template <int kN, Gate kGate, class T>
+TERN_INLINE void add_gradients(const BatchNormBlock& b, const BatchNormGate<T>& a, int64_t row, GateSums& s) {
   const int64_t start = row * b.stride;
-  const int32_t* mask = kMask ? a.mask + row / kBatchNormMaskRows * b.stride : nullptr;
+  const int32_t* mask = kGate == Gate::Mask ? a.mask + row / kBatchNormMaskRows * b.stride : nullptr;
   const int bit = static_cast<int>(row % kBatchNormMaskRows);
   over_channels(
       b.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
-        const V scale = lanes.load(a.scale + c);
-        V shift(0.0f), slope(0.0f), offset(0.0f);
-        if (kTraining) {
-          shift = lanes.load(a.shift + c);
-          slope = lanes.load(a.slope + c);
-          offset = lanes.load(a.offset + c);
-        }
+        const Column k(a.of, c, lanes, is_prelu(kGate));
+        V sum_g = lanes.load(s.g + c), sum_gx = lanes.load(s.gx + c), sum_slope(0.0f), term(0.0f);
+        if (is_prelu(kGate)) sum_slope = lanes.load(s.slope + c);
         I word(0);
-        if (kMask) word = lanes.load(mask + c);
+        if (kGate == Gate::Mask) word = lanes.load(mask + c);
         for (int r = 0; r < kN; ++r) {
           const int64_t i = start + r * b.stride + c;
-          V g = lanes.load(a.dy + i);
-          if (kMask) g = where_bit(word, bit + r, g);
-          V dx = g * scale;
-          if (kTraining) dx += multiply_add(lanes.load(a.x + i) - shift, slope, offset);
-          lanes.store(dx, a.dx + i);
-          if (kResidual) lanes.store(g, a.dresidual + i);
+          const V d = lanes.load(a.x + i) - k.shift;
+          const V g = gated<kGate>(a, k, word, bit + r, d, i, lanes, term);
+          sum_g += g;
+          sum_gx = multiply_add(g, d, sum_gx);
+          if (is_prelu(kGate)) sum_slope += term;
+        }
+        lanes.store(sum_g, s.g + c);
+        lanes.store(sum_gx, s.gx + c);
+        if (is_prelu(kGate)) lanes.store(sum_slope, s.slope + c);
+      });
+}
+
+template <Gate kGate, class T>
+void reduce_all(const BatchNormBlock& b, const BatchNormGate<T>& a, const BatchNormSums& sums) {
+  GateSums s;
+  const auto each = [&](auto body) {
+    for (int64_t c = 0; c < b.channels; ++c) body(c);
+  };
+  each([&](int64_t c) { sums.g[c] = sums.gx[c] = 0; });
+  if (is_prelu(kGate)) each([&](int64_t c) { sums.slope[c] = 0; });
+  for (int64_t begin = 0; begin < b.rows; begin += kBatchNormSumRows) {
+    const int64_t end = b.rows - begin < kBatchNormSumRows ? b.rows : begin + kBatchNormSumRows;
+    each([&](int64_t c) { s.g[c] = s.gx[c] = s.slope[c] = 0; });
+    int64_t r = begin;
+    for (; r + kRows <= end; r += kRows) add_gradients<kRows, kGate>(b, a, r, s);
+    for (; r < end; ++r) add_gradients<1, kGate>(b, a, r, s);
+    each([&](int64_t c) {
+      sums.g[c] += s.g[c];
+      sums.gx[c] += s.gx[c];
+    });
+    if (is_prelu(kGate)) each([&](int64_t c) { sums.slope[c] += s.slope[c]; });
+  }
+}
+
+template <class T>
+Gate gate_of(const BatchNormGate<T>& a) {
+  switch (a.activation) {
+    case Activation::None: return Gate::Open;
+    case Activation::Relu: return a.mask ? Gate::Mask : Gate::Relu;
+    case Activation::Prelu: return a.residual ? Gate::PreluResidual : Gate::Prelu;
+  }
+  return Gate::Open;
+}
+
+template <class T>
+void backward_reduce(const BatchNormBlock& b, const BatchNormGate<T>& a, const BatchNormSums& sums) {
+  switch (gate_of(a)) {
+    case Gate::Open: return reduce_all<Gate::Open>(b, a, sums);
+    case Gate::Mask: return reduce_all<Gate::Mask>(b, a, sums);
+    case Gate::Relu: return reduce_all<Gate::Relu>(b, a, sums);
+    case Gate::Prelu: return reduce_all<Gate::Prelu>(b, a, sums);
+    case Gate::PreluResidual: return reduce_all<Gate::PreluResidual>(b, a, sums);
+  }
+}
+
+template <int kN, Gate kGate, bool kTraining, class T>
+TERN_INLINE void backward_rows(const BatchNormBlock& b, const BatchNormGate<T>& a,
+                               const BatchNormBackward<T>& to, int64_t row) {
+  const int64_t start = row * b.stride;
+  const int32_t* mask = kGate == Gate::Mask ? a.mask + row / kBatchNormMaskRows * b.stride : nullptr;
+  const int bit = static_cast<int>(row % kBatchNormMaskRows);
+  over_channels(
+      b.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
+        const Column k(a.of, c, lanes, is_prelu(kGate));
+        const V factor = lanes.load(to.factor + c);
+        V tilt(0.0f), offset(0.0f), unused(0.0f);
+        if (kTraining) {
+          tilt = lanes.load(to.tilt + c);
+          offset = lanes.load(to.offset + c);
+        }
+        I word(0);
+        if (kGate == Gate::Mask) word = lanes.load(mask + c);
+        for (int r = 0; r < kN; ++r) {
+          const int64_t i = start + r * b.stride + c;
+          V d(0.0f);
+          if (kTraining || reads_z(kGate)) d = lanes.load(a.x + i) - k.shift;
+          const V g = gated<kGate>(a, k, word, bit + r, d, i, lanes, unused);
+          V dx = g * factor;
+          if (kTraining) dx += multiply_add(d, tilt, offset);
+          lanes.store(dx, to.dx + i);
+          if (to.dresidual) lanes.store(g, to.dresidual + i);
         }
       });
 }
 
-template <bool kMask, bool kTraining, bool kResidual>
-void backward_all(const BatchNormBlock& b, const BatchNormBackwardApply& a) {
+template <Gate kGate, bool kTraining, class T>
+void backward_all(const BatchNormBlock& b, const BatchNormGate<T>& a, const BatchNormBackward<T>& to) {
   int64_t r = 0;
-  for (; r + kRows <= b.rows; r += kRows) backward_rows<kRows, kMask, kTraining, kResidual>(b, a, r);
-  for (; r < b.rows; ++r) backward_rows<1, kMask, kTraining, kResidual>(b, a, r);
+  for (; r + kRows <= b.rows; r += kRows) backward_rows<kRows, kGate, kTraining>(b, a, to, r);
+  for (; r < b.rows; ++r) backward_rows<1, kGate, kTraining>(b, a, to, r);
 }
 
-template <bool kMask, bool kTraining>
-void backward_with(const BatchNormBlock& b, const BatchNormBackwardApply& a) {
-  return a.dresidual ? backward_all<kMask, kTraining, true>(b, a)
-                     : backward_all<kMask, kTraining, false>(b, a);
+template <bool kTraining, class T>
+void backward_with(const BatchNormBlock& b, const BatchNormGate<T>& a, const BatchNormBackward<T>& to) {
+  switch (gate_of(a)) {
+    case Gate::Open: return backward_all<Gate::Open, kTraining>(b, a, to);
+    case Gate::Mask: return backward_all<Gate::Mask, kTraining>(b, a, to);
+    case Gate::Relu: return backward_all<Gate::Relu, kTraining>(b, a, to);
+    case Gate::Prelu: return backward_all<Gate::Prelu, kTraining>(b, a, to);
+    case Gate::PreluResidual: return backward_all<Gate::PreluResidual, kTraining>(b, a, to);
+  }
 }
 
-void backward_apply(const BatchNormBlock& b, const BatchNormBackwardApply& a) {
-  if (a.mask) return a.x ? backward_with<true, true>(b, a) : backward_with<true, false>(b, a);
-  return a.x ? backward_with<false, true>(b, a) : backward_with<false, false>(b, a);
+template <class T>
+void backward_apply(const BatchNormBlock& b, const BatchNormGate<T>& a, const BatchNormBackward<T>& to) {
+  return to.training ? backward_with<true>(b, a, to) : backward_with<false>(b, a, to);
 }
 
 }  // namespace
 
-const BatchNormKernels batch_norm_table = {statistics, apply, backward_reduce, backward_apply};
+const BatchNormKernels<float> batch_norm_table = {statistics, apply, backward_reduce, backward_apply};
+const BatchNormKernels<bfloat16> batch_norm_bf16_table = {statistics, apply, backward_reduce, backward_apply};
 
 }  // namespace tern::cpu::TERN_ISA

@@ -10,7 +10,7 @@
 
 #include <optional>
 
-#include "tern/nn/layers.h"
+#include "tern/nn/conv_bn.h"
 #include "tern/nn/sequential.h"
 
 namespace tern::models {
@@ -37,7 +37,7 @@ class BasicBlock final : public nn::Module {
 
   Tensor forward(const Tensor& x) override {
     const Tensor shortcut = downsample_ ? (*downsample_)(x) : x;
-    return bn2_(conv2_(bn1_(conv1_(x))), shortcut);
+    return conv_bn(conv2_, bn2_, conv_bn(conv1_, bn1_, x), {.residual = shortcut});
   }
   void visit(nn::Visitor& visitor) override {
     visitor.child("conv1", conv1_);

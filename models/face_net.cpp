@@ -21,7 +21,7 @@ FaceNet::FaceNet(FaceNetOptions options)
       fc_{{.in = kWidth3 * kGrid * kGrid, .out = options.embedding_dim}} {}
 
 Tensor FaceNet::forward(const Tensor& x) {
-  const Tensor features = layer3_(layer2_(layer1_(bn1_(conv1_(x)))));
+  const Tensor features = layer3_(layer2_(layer1_(conv_bn(conv1_, bn1_, x))));
   return l2_normalize(fc_(flatten(pool_(features))));
 }
 

@@ -25,7 +25,7 @@ ResNet18::ResNet18(ResNet18Options options)
       fc_{{.in = 512, .out = options.embedding_dim}} {}
 
 Tensor ResNet18::forward(const Tensor& x) {
-  const Tensor features = layer4_(layer3_(layer2_(layer1_(maxpool_(bn1_(conv1_(x)))))));
+  const Tensor features = layer4_(layer3_(layer2_(layer1_(maxpool_(conv_bn(conv1_, bn1_, x))))));
   return l2_normalize(fc_(global_avg_pool2d(features)));
 }
 

@@ -2,9 +2,8 @@
 
 namespace tern::nn {
 
-Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, const ConvBnOptions& options) {
-  const Tensor y = bn(conv(x), options.residual);
-  return options.prelu ? (*options.prelu)(y) : y;
+Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, const BatchNormFollowers& then) {
+  return bn(conv(x), then);
 }
 
 }  // namespace tern::nn

@@ -3,18 +3,14 @@
 //
 //   y = act(bn(conv(x)) + residual)
 //
-// One function, so that every network gets what can be had by seeing the steps together.
+// act is the PReLU if there is one, else the ReLU of bn if bn has it, else nothing. One function, so that
+// every network gets what can be had by seeing the steps together.
 
 #include "tern/nn/layers.h"
 
 namespace tern::nn {
 
-struct ConvBnOptions {
-  PReLU* prelu = nullptr;  // act; without one it is the ReLU of bn if bn has it, else nothing
-  Tensor residual = {};    // like y; may be undefined
-};
-
 // Through the modules' own calls, so that errors name them.
-Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, const ConvBnOptions& options = {});
+Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, const BatchNormFollowers& then = {});
 
 }  // namespace tern::nn

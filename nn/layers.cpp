@@ -82,17 +82,25 @@ BatchNorm2d::BatchNorm2d(BatchNorm2dOptions options) : options_(options) {
   running_var = buffer_of(shape, 1);
   num_batches_tracked = buffer_of(Shape{}, 0, DType::I64);
 }
-Tensor BatchNorm2d::run(const Tensor& x, const Tensor& residual) {
-  const Tensor y = batch_norm(
-      x, weight, bias, running_mean, running_var,
-      {.eps = options_.eps, .momentum = options_.momentum, .training = training(), .relu = options_.relu},
-      residual);
+Tensor BatchNorm2d::run(const Tensor& x, const BatchNormFollowers& then) {
+  const bool fused = then.prelu && then.prelu->weight.numel() == weight.numel();
+  const Tensor y = batch_norm({.x = x,
+                               .gamma = weight,
+                               .beta = bias,
+                               .running_mean = running_mean,
+                               .running_var = running_var,
+                               .residual = then.residual,
+                               .slope = fused ? then.prelu->weight.share() : Tensor()},
+                              {.eps = options_.eps,
+                               .momentum = options_.momentum,
+                               .training = training(),
+                               .relu = options_.relu || then.relu});
   if (training()) ++*num_batches_tracked.mutable_data<int64_t>();
-  return y;
+  return then.prelu && !fused ? (*then.prelu)(y) : y;
 }
-Tensor BatchNorm2d::operator()(const Tensor& x, const Tensor& residual) {
+Tensor BatchNorm2d::operator()(const Tensor& x, const BatchNormFollowers& then) {
   const Call call(*this);
-  return run(x, residual);
+  return run(x, then);
 }
 Tensor BatchNorm2d::forward(const Tensor& x) { return run(x, {}); }
 void BatchNorm2d::visit(Visitor& visitor) {

@@ -56,20 +56,23 @@ struct BatchNorm2dOptions {
   bool relu = false;  // y = max(normalised + residual, 0) in one pass
 };
 // Over the last axis of [N,H,W,C] or [N,C]. In training the batch's statistics, kept as running statistics;
-// in evaluation the running ones. bn(x, residual) adds the residual before the ReLU; see ops/batch_norm.h.
+// in evaluation the running ones. bn(x, {.residual, .prelu}) adds the residual and applies the PReLU in the
+// same pass; see ops/batch_norm.h.
+struct BatchNormFollowers;
 class BatchNorm2d final : public Module {
  public:
   explicit BatchNorm2d(BatchNorm2dOptions options);
   using Module::operator();
-  Tensor operator()(const Tensor& x, const Tensor& residual);
+  Tensor operator()(const Tensor& x, const BatchNormFollowers& then);
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
   std::string describe() const override;
   Parameter weight, bias, running_mean, running_var;
   Parameter num_batches_tracked;  // i64 scalar
+  bool has_relu() const { return options_.relu; }
 
  private:
-  Tensor run(const Tensor& x, const Tensor& residual);
+  Tensor run(const Tensor& x, const BatchNormFollowers& then);
   BatchNorm2dOptions options_;
 };
 
@@ -148,6 +151,13 @@ class PReLU final : public Module {
   void visit(Visitor& visitor) override;
   std::string describe() const override;
   Parameter weight;
+};
+
+// What follows a normalisation: y = act(bn(x) + residual).
+struct BatchNormFollowers {
+  Tensor residual = {};
+  PReLU* prelu = nullptr;  // not with a ReLU
+  bool relu = false;       // also on where the batch norm was made with .relu
 };
 
 class ReLU final : public Module {

@@ -2,11 +2,37 @@
 
 #include <string>
 
-namespace tern::nn {
+#include "tern/nn/conv_bn.h"
 
+namespace tern::nn {
+namespace {
+
+template <class M>
+M* as(const std::vector<ModuleHandle>& modules, size_t i) {
+  return i < modules.size() ? dynamic_cast<M*>(&*modules[i]) : nullptr;
+}
+
+}  // namespace
+
+// A convolution, a batch norm and an activation in a row are run as one step.
 Tensor Sequential::forward(const Tensor& x) {
   Tensor y = x;
-  for (const ModuleHandle& module : modules_) y = (*module)(y);
+  for (size_t i = 0; i < modules_.size();) {
+    Conv2d* conv = as<Conv2d>(modules_, i);
+    BatchNorm2d* bn = as<BatchNorm2d>(modules_, conv ? i + 1 : i);
+    if (!bn) {
+      y = (*modules_[i++])(y);
+      continue;
+    }
+    i += conv ? 2 : 1;
+    BatchNormFollowers then;
+    if (!bn->has_relu()) {
+      then.prelu = as<PReLU>(modules_, i);
+      then.relu = as<ReLU>(modules_, i) != nullptr;
+      if (then.prelu || then.relu) ++i;
+    }
+    y = conv ? conv_bn(*conv, *bn, y, then) : (*bn)(y, then);
+  }
   return y;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// Modules one after the other, named "0", "1", ... as in PyTorch.
+// Modules one after the other, named "0", "1", ... as in PyTorch. Convolution, batch norm and ReLU or PReLU
+// in a row take one pass less over memory each; the numbers are the same.
 //
 //   nn::Sequential net{nn::Conv2d{{.in = 1, .out = 8}}, nn::ReLU{}, nn::Flatten{}};
 

@@ -5,15 +5,12 @@
 
 #include "tern/core/autograd.h"
 #include "tern/core/parallel.h"
-#include "tern/core/tensor_impl.h"
 #include "tern/ops/creation.h"
 #include "tern/ops/pointwise.h"
 #include "tern/ops/reduce.h"
 
 namespace tern::engine {
 namespace {
-
-bool sole_owner(const Tensor& x) { return x.impl()->use_count() == 1 && x.impl()->storage->use_count() == 1; }
 
 template <class T>
 void add_loop(const T* a, const T* b, T* y, int64_t n) {

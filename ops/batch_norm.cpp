@@ -5,45 +5,73 @@
 namespace tern {
 namespace {
 
+TensorOptions like(const Tensor& x) { return {.dtype = x.dtype(), .device = x.device()}; }
+// Of parameters and their gradients.
+DType parameter_type(const Tensor& x) { return x.dtype() == DType::F64 ? DType::F64 : DType::F32; }
+
 void check_channels(const Tensor& t, const char* what, const Tensor& x) {
   if (!t.defined()) return;
   check<ShapeError>(t.shape() == Shape{x.size(-1)}, "batch_norm: ", what, " must be [", x.size(-1), "], got ",
                     describe(t), " (input ", describe(x), ")");
-  check<DTypeError>(t.dtype() == x.dtype(), "batch_norm: ", what, " is ", t.dtype(), ", input is ",
-                    x.dtype());
+  check<DTypeError>(t.dtype() == parameter_type(x), "batch_norm: ", what, " is ", t.dtype(), ", input is ",
+                    x.dtype(), "; ", what, " must be ", parameter_type(x));
   check<DeviceError>(t.device() == x.device(), "batch_norm: ", what, " is on ", t.device(), ", input on ",
                      x.device());
 }
 
-BatchNormGeometry make_geometry(const Tensor& x, const BatchNormOptions& options) {
-  check<UsageError>(x.defined(), "batch_norm: input is undefined");
-  check<ShapeError>(x.rank() >= 2, "batch_norm: input must be [N,H,W,C] or [N,C], got ", x.shape());
-  check<DTypeError>(x.dtype() == DType::F32 || x.dtype() == DType::F64,
-                    "batch_norm: input must be f32 or f64, got ", x.dtype());
+void check_tensors(const BatchNormTensors& t, const BatchNormOptions& options) {
+  check<UsageError>(t.x.defined(), "batch_norm: input is undefined");
+  check<ShapeError>(t.x.rank() >= 2, "batch_norm: input must be [N,H,W,C] or [N,C], got ", t.x.shape());
+  check<DTypeError>(is_floating(t.x.dtype()), "batch_norm: input must be f32, bf16 or f64, got ",
+                    t.x.dtype());
+  check_channels(t.gamma, "gamma", t.x);
+  check_channels(t.beta, "beta", t.x);
+  check_channels(t.running_mean, "running_mean", t.x);
+  check_channels(t.running_var, "running_var", t.x);
+  check_channels(t.slope, "slope", t.x);
+  check<UsageError>(
+      t.running_mean.defined() == t.running_var.defined() && (options.training || t.running_mean.defined()),
+      "batch_norm: running_mean and running_var must be given together, and in evaluation always");
+  check<UsageError>(!(options.relu && t.slope.defined()), "batch_norm: both .relu and a slope are given");
+  if (t.statistics.defined())
+    check<ShapeError>(t.statistics.shape() == Shape{2, t.x.size(-1)}, "batch_norm: statistics must be [2,",
+                      t.x.size(-1), "], got ", t.statistics.shape());
+  if (!t.residual.defined()) return;
+  check<ShapeError>(t.residual.shape() == t.x.shape(), "batch_norm: residual ", t.residual.shape(),
+                    " must have the shape of the input ", t.x.shape());
+  check<DTypeError>(t.residual.dtype() == t.x.dtype(), "batch_norm: residual is ", t.residual.dtype(),
+                    ", input is ", t.x.dtype());
+  check<DeviceError>(t.residual.device() == t.x.device(), "batch_norm: residual is on ", t.residual.device(),
+                     ", input on ", t.x.device());
+}
+
+BatchNormGeometry make_geometry(const BatchNormTensors& t, const BatchNormOptions& options) {
   check<UsageError>(options.eps >= 0 && options.momentum >= 0 && options.momentum <= 1,
                     "batch_norm: eps must be at least 0 and momentum in [0,1], got ", options.eps, " and ",
                     options.momentum);
-  BatchNormGeometry g{
-      .channels = x.size(-1), .eps = options.eps, .training = options.training, .relu = options.relu};
-  g.rows = g.channels == 0 ? 0 : x.numel() / g.channels;
+  BatchNormGeometry g{.channels = t.x.size(-1), .eps = options.eps, .training = options.training};
+  if (options.relu) g.activation = Activation::Relu;
+  if (t.slope.defined()) g.activation = Activation::Prelu;
+  g.rows = g.channels == 0 ? 0 : t.x.numel() / g.channels;
   check<ShapeError>(!g.training || g.rows >= 2,
-                    "batch_norm: training needs more than one value per channel, input ", x.shape(), " has ",
-                    g.rows, "; hint: a larger batch, or evaluation mode");
+                    "batch_norm: training needs more than one value per channel, input ", t.x.shape(),
+                    " has ", g.rows, "; hint: a larger batch, or evaluation mode");
   return g;
 }
 
 // Mean and variance to normalise with: of the batch, or the running ones.
-Tensor statistics_for(const BatchNormGeometry& g, const Tensor& x, const Tensor& running_mean,
-                      const Tensor& running_var) {
-  Tensor statistics = Tensor::empty({2, g.channels}, {DType::F64, x.device()});
+Tensor statistics_for(const BatchNormGeometry& g, const BatchNormTensors& t) {
+  if (g.training && t.statistics.defined()) return t.statistics;
+  const Device device = t.x.device();
+  Tensor statistics = Tensor::empty({2, g.channels}, {DType::F64, device});
   if (g.training) {
     on_device(
-        x.device(), [&] { cpu::batch_norm_statistics(g, x, statistics); },
-        [&] { cu::batch_norm_statistics(g, x, statistics); });
+        device, [&] { cpu::batch_norm_statistics(g, t.x, statistics); },
+        [&] { cu::batch_norm_statistics(g, t.x, statistics); });
   } else {
     on_device(
-        x.device(), [&] { cpu::batch_norm_load_running(running_mean, running_var, statistics); },
-        [&] { cu::batch_norm_load_running(running_mean, running_var, statistics); });
+        device, [&] { cpu::batch_norm_load_running(t.running_mean, t.running_var, statistics); },
+        [&] { cu::batch_norm_load_running(t.running_mean, t.running_var, statistics); });
   }
   return statistics;
 }
@@ -54,95 +82,96 @@ Tensor make_mask(const BatchNormGeometry& g, Device device) {
   return Tensor::empty({words}, {DType::I32, device});
 }
 
+void update_running(const BatchNormGeometry& g, const BatchNormTensors& t, const Tensor& statistics,
+                    double momentum) {
+  on_device(
+      t.x.device(),
+      [&] { cpu::batch_norm_update_running(g, statistics, momentum, t.running_mean, t.running_var); },
+      [&] { cu::batch_norm_update_running(g, statistics, momentum, t.running_mean, t.running_var); });
+}
+
 struct BatchNormNode final : OpNode<BatchNormNode> {
   static constexpr std::string_view kName = "batch_norm";
+  enum Input { kX, kGamma, kBeta, kResidual, kSlope };
 
   Gradients backward(const Gradients& dy) override {
-    const Tensor none;
-    auto d =
-        batch_norm_backward(geometry, dy[0], x.get(*this), gamma.defined() ? gamma.get(*this) : none, state,
-                            {.dx = needs(0), .parameters = needs(1) || needs(2), .dresidual = needs(3)});
-    return {d.dx, needs(1) ? d.dgamma : none, needs(2) ? d.dbeta : none, d.dresidual};
+    const auto kept = [this](const Saved& s) { return s.defined() ? s.get(*this) : Tensor(); };
+    auto d = batch_norm_backward(geometry, dy[0],
+                                 {kept(x), kept(gamma), kept(beta), kept(residual), kept(slope)}, state,
+                                 {.dx = needs(kX),
+                                  .parameters = needs(kGamma) || needs(kBeta) || needs(kSlope),
+                                  .dresidual = needs(kResidual)});
+    const auto wanted = [this](Input i, const Tensor& t) { return needs(i) ? t : Tensor(); };
+    return {d.dx, wanted(kGamma, d.dgamma), wanted(kBeta, d.dbeta), d.dresidual, wanted(kSlope, d.dslope)};
   }
 
   BatchNormGeometry geometry;
-  Saved x, gamma;
+  Saved x, gamma, beta, residual, slope;
   BatchNormState state;
 };
 
 }  // namespace
 
-Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
-                  const Tensor& running_var, BatchNormOptions options, const Tensor& residual) {
-  const BatchNormGeometry g = make_geometry(x, options);
-  check_channels(gamma, "gamma", x);
-  check_channels(beta, "beta", x);
-  check_channels(running_mean, "running_mean", x);
-  check_channels(running_var, "running_var", x);
-  check<UsageError>(
-      running_mean.defined() == running_var.defined() && (g.training || running_mean.defined()),
-      "batch_norm: running_mean and running_var must be given together, and in evaluation always");
-  if (residual.defined()) {
-    check<ShapeError>(residual.shape() == x.shape(), "batch_norm: residual ", residual.shape(),
-                      " must have the shape of the input ", x.shape());
-    check<DTypeError>(residual.dtype() == x.dtype(), "batch_norm: residual is ", residual.dtype(),
-                      ", input is ", x.dtype());
-    check<DeviceError>(residual.device() == x.device(), "batch_norm: residual is on ", residual.device(),
-                       ", input on ", x.device());
-  }
-
-  const std::array inputs{x, gamma, beta, residual};
-  BatchNormState state{.statistics = statistics_for(g, x, running_mean, running_var)};
-  if (g.relu && detail::wants_gradient(inputs)) state.mask = make_mask(g, x.device());
-  Tensor y = Tensor::empty(x.shape(), {x.dtype(), x.device()});
+Tensor batch_norm(const BatchNormTensors& t, BatchNormOptions options) {
+  check_tensors(t, options);
+  const BatchNormGeometry g = make_geometry(t, options);
+  const std::array inputs{t.x, t.gamma, t.beta, t.residual, t.slope};
+  BatchNormState state{.statistics = statistics_for(g, t)};
+  const bool masked = g.activation == Activation::Relu && t.residual.defined();
+  if (masked && detail::wants_gradient(inputs)) state.mask = make_mask(g, t.x.device());
+  Tensor y = Tensor::empty(t.x.shape(), like(t.x));
+  const BatchNormInputs in{t.x, t.gamma, t.beta, t.residual, t.slope};
   on_device(
-      x.device(), [&] { cpu::batch_norm_apply(g, x, gamma, beta, residual, state, y); },
-      [&] { cu::batch_norm_apply(g, x, gamma, beta, residual, state, y); });
-  if (g.training && running_mean.defined()) {
-    on_device(
-        x.device(),
-        [&] {
-          cpu::batch_norm_update_running(g, state.statistics, options.momentum, running_mean, running_var);
-        },
-        [&] {
-          cu::batch_norm_update_running(g, state.statistics, options.momentum, running_mean, running_var);
-        });
-  }
+      t.x.device(), [&] { cpu::batch_norm_apply(g, in, state, y); },
+      [&] { cu::batch_norm_apply(g, in, state, y); });
+  if (g.training && t.running_mean.defined()) update_running(g, t, state.statistics, options.momentum);
   return record<BatchNormNode>(y, inputs, [&](BatchNormNode& node) {
     node.geometry = g;
-    node.x = x;
-    if (gamma.defined()) node.gamma = gamma;
+    node.x = t.x;
+    if (t.gamma.defined()) node.gamma = t.gamma;
     node.state = state;
+    if (g.activation == Activation::None || masked) return;
+    if (t.beta.defined()) node.beta = t.beta;
+    if (t.slope.defined()) node.slope = t.slope;
+    if (t.residual.defined()) node.residual = t.residual;
   });
 }
 
-BatchNormGradients batch_norm_backward(const BatchNormGeometry& g, const Tensor& dy, const Tensor& x,
-                                       const Tensor& gamma, const BatchNormState& state,
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
+                  const Tensor& running_var, BatchNormOptions options, const Tensor& residual) {
+  return batch_norm({x, gamma, beta, running_mean, running_var, residual}, options);
+}
+
+BatchNormGradients batch_norm_backward(const BatchNormGeometry& g, const Tensor& dy,
+                                       const BatchNormInputs& in, const BatchNormState& state,
                                        BatchNormWanted wanted) {
-  const Device device = x.device();
+  const Device device = dy.device();
+  const bool active = g.activation != Activation::None;
   BatchNormGradients d;
-  if (wanted.dresidual) d.dresidual = g.relu ? Tensor::empty(x.shape(), {x.dtype(), device}) : dy;
-  if (wanted.dx) d.dx = Tensor::empty(x.shape(), {x.dtype(), device});
+  const bool passes_dy = wanted.dresidual && !active;
+  if (wanted.dx) d.dx = !passes_dy && sole_owner(dy) ? dy : Tensor::empty(dy.shape(), like(dy));
+  if (wanted.dresidual) d.dresidual = passes_dy ? dy : Tensor::empty(dy.shape(), like(dy));
 
   Tensor sums;
   if (wanted.parameters || (wanted.dx && g.training)) {
-    sums = Tensor::empty({2, g.channels}, {DType::F64, device});
+    sums = Tensor::empty({3, g.channels}, {DType::F64, device});
     on_device(
-        device, [&] { cpu::batch_norm_backward_reduce(g, dy, x, state, sums); },
-        [&] { cu::batch_norm_backward_reduce(g, dy, x, state, sums); });
+        device, [&] { cpu::batch_norm_backward_reduce(g, dy, in, state, sums); },
+        [&] { cu::batch_norm_backward_reduce(g, dy, in, state, sums); });
   }
   if (wanted.parameters) {
-    d.dgamma = Tensor::empty({g.channels}, {x.dtype(), device});
-    d.dbeta = Tensor::empty({g.channels}, {x.dtype(), device});
+    for (Tensor* t : {&d.dgamma, &d.dbeta, &d.dslope})
+      if (t != &d.dslope || g.activation == Activation::Prelu)
+        *t = Tensor::empty({g.channels}, {parameter_type(dy), device});
     on_device(
-        device, [&] { cpu::batch_norm_backward_parameters(g, sums, state, d.dgamma, d.dbeta); },
-        [&] { cu::batch_norm_backward_parameters(g, sums, state, d.dgamma, d.dbeta); });
+        device, [&] { cpu::batch_norm_backward_parameters(g, sums, state, d); },
+        [&] { cu::batch_norm_backward_parameters(g, sums, state, d); });
   }
-  if (wanted.dx || (wanted.dresidual && g.relu)) {
-    const Tensor dresidual = g.relu ? d.dresidual : Tensor();
+  if (wanted.dx || (wanted.dresidual && active)) {
+    const Tensor dresidual = active ? d.dresidual : Tensor();
     on_device(
-        device, [&] { cpu::batch_norm_backward_apply(g, dy, x, gamma, state, sums, d.dx, dresidual); },
-        [&] { cu::batch_norm_backward_apply(g, dy, x, gamma, state, sums, d.dx, dresidual); });
+        device, [&] { cpu::batch_norm_backward_apply(g, dy, in, state, sums, d.dx, dresidual); },
+        [&] { cu::batch_norm_backward_apply(g, dy, in, state, sums, d.dx, dresidual); });
   }
   return d;
 }

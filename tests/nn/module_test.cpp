@@ -217,10 +217,27 @@ TEST(Layers, BatchNormKeepsStatistics) {
   EXPECT_EQ(bn.num_batches_tracked.item(), 1);
 }
 
+// One step for three modules: the numbers and gradients are those of one after the other.
+TEST(Layers, SequentialRunsConvolutionBatchNormAndActivationAsOne) {
+  for (const bool prelu : {true, false}) {
+    Sequential joined{Conv2d{{.in = 3, .out = 5, .padding = 1, .bias = false}}, BatchNorm2d{{.channels = 5}}};
+    joined.add(prelu ? ModuleHandle(PReLU{{.channels = 5}}) : ModuleHandle(ReLU{}));
+    Sequential apart = nn::copy(joined);
+    const Tensor x = test::random_tensor({2, 6, 5, 3}), dy = test::random_tensor({2, 6, 5, 5}, DType::F32, 2);
+    const Tensor y = joined(x), z = apart[2](apart[1](apart[0](x)));
+    test::expect_close(y, z, 1e-6);
+    y.backward(dy);
+    z.backward(dy);
+    const auto a = joined.named_parameters(), b = apart.named_parameters();
+    ASSERT_EQ(a.size(), prelu ? 4u : 3u);
+    for (size_t i = 0; i < a.size(); ++i) test::expect_close(a[i].tensor.grad(), b[i].tensor.grad(), 1e-5);
+  }
+}
+
 TEST(Layers, BatchNormAddsTheResidual) {
   BatchNorm2d fused{{.channels = 3, .relu = true}}, plain{{.channels = 3}};
   const Tensor x = random_tensor({2, 4, 4, 3}, DType::F32, 1), r = random_tensor({2, 4, 4, 3}, DType::F32, 2);
-  test::expect_close(fused(x, r), relu(add(plain(x), r)), 1e-6);
+  test::expect_close(fused(x, {.residual = r}), relu(add(plain(x), r)), 1e-6);
 }
 
 // Against PyTorch's definition of the windows, for every pair of sizes.
