@@ -102,7 +102,11 @@ Bench::Bench(BenchSettings settings, std::function<void(const BenchRow&)> on_row
     : settings(std::move(settings)), on_row_(std::move(on_row)), idle_mib_(process_mib("VmRSS")) {}
 
 bool Bench::wants(const std::string& name) const {
-  return settings.only.empty() || name.find(settings.only) != std::string::npos;
+  std::istringstream parts(settings.only);
+  bool asked = false, found = false;
+  for (std::string part; std::getline(parts, part, '|'); asked = true)
+    found = found || name.find(part) != std::string::npos;
+  return found || !asked;
 }
 
 bool Bench::has_model(const std::string& arch) const {

@@ -22,7 +22,7 @@ struct BenchSettings {
   int64_t batch = 64;
   DType precision = DType::F32;
   std::vector<std::string> models;  // of the suites conv, train, infer and triplet
-  std::string only;                 // rows whose name contains it; empty: all
+  std::string only;                 // rows whose name contains one of these, joined with |; empty: all
 };
 
 // What one call of the measured function does.

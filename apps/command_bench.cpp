@@ -96,7 +96,8 @@ void add_bench(Cli& cli) {
   std::string names;
   for (const auto& name : suite_names()) names += (names.empty() ? "" : ", ") + name;
   sub.texts("SUITE", options->suites, names + "; all if none is named").one_of(suite_names());
-  sub.text("--only", options->settings.only, "Only rows whose name contains this").type("TEXT");
+  sub.text("--only", options->settings.only, "Only rows whose name contains this, or one of A|B|C")
+      .type("TEXT");
   sub.choice("--isa", options->isa, {"auto", "reference", "baseline", "avx2", "avx512"}, "Instruction set");
   sub.choice("--precision", options->precision, {"f32", "bf16"}, "Precision of activations");
   sub.text("--models", options->models,
