@@ -171,24 +171,31 @@ void Bench::measure_peaks(bool as_rows) {
     return std::max(work.flops, work.bytes) / times.min_ms / 1e6;
   };
 
+  const auto multiply_adds = [&](const std::string& name, const auto& kernels, int64_t rounds) {
+    const double flops = static_cast<double>(kernels.flops_per_round * rounds * num_threads());
+    return best(name, {.flops = flops}, [&] {
+      parallel_for(num_threads(), 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) sink = kernels.multiply_add(rounds);
+      });
+    });
+  };
   // Of each instruction set; the yardstick is the one in use, for the naive loops the best.
-  const int threads = num_threads();
-  const cpu::Isa active = cpu::active_isa();
+  const cpu::Isa active = cpu::active_isa(), judged = cpu::use_reference() ? cpu::best_isa() : active;
   for (const auto isa : {cpu::Isa::Baseline, cpu::Isa::Avx2, cpu::Isa::Avx512}) {
-    const bool yardstick = isa == (cpu::use_reference() ? cpu::best_isa() : active);
+    const bool yardstick = isa == std::min(judged, cpu::Isa::Avx512);
     if (!cpu::isa_available(isa) || !(as_rows || yardstick)) continue;
     cpu::set_isa(isa);
-    constexpr int64_t kRounds = 200'000;
-    const auto& kernels = peaks_kernels();
     const double gflops =
-        best("multiply-add f32 " + std::string(to_string(isa)),
-             {.flops = static_cast<double>(kernels.flops_per_round * kRounds * threads)}, [&] {
-               parallel_for(threads, 1, [&](int64_t begin, int64_t end) {
-                 for (int64_t i = begin; i < end; ++i) sink = kernels.multiply_add(kRounds);
-               });
-             });
+        multiply_adds("multiply-add f32 " + std::string(to_string(isa)), peaks_kernels(), 200'000);
     cpu::set_isa(active);
     if (yardstick) peaks_.gflops = gflops;
+  }
+  if constexpr (cpu::kX86) {
+    const bool yardstick = judged == cpu::Isa::Amx && settings.precision == DType::BF16;
+    if (cpu::isa_available(cpu::Isa::Amx) && (as_rows || yardstick)) {
+      const double gflops = multiply_adds("multiply-add bf16 amx", cpu::amx::peaks_tile_table, 5'000);
+      if (yardstick) peaks_.gflops = gflops;
+    }
   }
 
   constexpr int64_t kFloats = int64_t{64} << 20, kChunk = 1 << 18;  // 256 MiB: beyond the caches that count

@@ -52,18 +52,22 @@ void bench_train(Bench& bench) {
 
 void bench_infer(Bench& bench) {
   for (const auto& arch : bench.settings.models)
-    for (const int64_t batch : {int64_t{1}, bench.settings.batch})
-      bench.row(fmt::format("infer {} {} B={}", arch, bench.precision(), batch),
-                {.images = static_cast<double>(batch)}, [&]() -> Bench::Call {
-                  const ModelSpec spec = native_spec(arch);
-                  std::shared_ptr<nn::Module> model = make_model(spec, 1);
-                  model->eval();
-                  const Tensor x = photos(bench, spec, batch);
-                  return [model, x] {
+    for (const int64_t batch : {int64_t{1}, bench.settings.batch}) {
+      const std::string name = fmt::format("infer {} {} B={}", arch, bench.precision(), batch);
+      if (!bench.wants(name)) continue;
+      const ModelSpec spec = native_spec(arch);
+      const std::shared_ptr<nn::Module> model = make_model(spec, 1);
+      model->eval();
+      const int64_t multiply_adds = model->num_multiply_adds({batch, spec.size, spec.size, spec.channels});
+      bench.row(name,
+                {.flops = 2.0 * static_cast<double>(multiply_adds), .images = static_cast<double>(batch)},
+                [&]() -> Bench::Call {
+                  return [model, x = photos(bench, spec, batch)] {
                     const NoGradGuard no_grad;
                     (*model)(x);
                   };
                 });
+    }
 }
 
 namespace {

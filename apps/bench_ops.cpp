@@ -7,6 +7,7 @@
 #include "tern/ops/batch_norm.h"
 #include "tern/ops/conv2d.h"
 #include "tern/ops/creation.h"
+#include "tern/ops/linear.h"
 #include "tern/ops/matmul.h"
 #include "tern/ops/pool2d.h"
 #include "tern/ops/prelu.h"
@@ -35,10 +36,12 @@ void bench_gemm(Bench& bench) {
   for (const int64_t n : {64, 256, 1024})
     bench.row(fmt::format("gemm {} {}x{}x{}", bench.precision(), n, n, n),
               {.flops = 2.0 * static_cast<double>(n * n * n)}, [&bench, n]() -> Bench::Call {
-                const Tensor a = activations(bench, {n, n}), b = activations(bench, {n, n});
-                return [a, b] {
+                // bf16 comes with f32 weights, which are packed once while gradients are off.
+                const Tensor a = activations(bench, {n, n}), b = randn({n, n});
+                const bool weights = bench.settings.precision == DType::BF16;
+                return [a, b, weights] {
                   const NoGradGuard no_grad;
-                  matmul(a, b);
+                  weights ? linear(a, b) : matmul(a, b);
                 };
               });
 }

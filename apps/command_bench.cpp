@@ -52,7 +52,8 @@ std::vector<std::string> chosen_models(const std::string& joined) {
 }
 
 void choose_isa(const std::string& name) {
-  for (const auto isa : {cpu::Isa::Reference, cpu::Isa::Baseline, cpu::Isa::Avx2, cpu::Isa::Avx512})
+  for (const auto isa :
+       {cpu::Isa::Reference, cpu::Isa::Baseline, cpu::Isa::Avx2, cpu::Isa::Avx512, cpu::Isa::Amx})
     if (cpu::to_string(isa) == name) cpu::set_isa(isa);
 }
 
@@ -98,7 +99,8 @@ void add_bench(Cli& cli) {
   sub.texts("SUITE", options->suites, names + "; all if none is named").one_of(suite_names());
   sub.text("--only", options->settings.only, "Only rows whose name contains this, or one of A|B|C")
       .type("TEXT");
-  sub.choice("--isa", options->isa, {"auto", "reference", "baseline", "avx2", "avx512"}, "Instruction set");
+  sub.choice("--isa", options->isa, {"auto", "reference", "baseline", "avx2", "avx512", "amx"},
+             "Instruction set");
   sub.choice("--precision", options->precision, {"f32", "bf16"}, "Precision of activations");
   sub.text("--models", options->models,
            "Models of conv, train, infer and triplet, joined with commas (default all)")

@@ -14,6 +14,12 @@ struct PeaksKernels {
   void (*triad)(const float* x, const float* y, int64_t n, float* z);  // z = x + 3 y
 };
 
+// The same on matrix tiles (cpu/tile.h), for bf16.
+struct PeaksTileKernels {
+  float (*multiply_add)(int64_t rounds);
+  int64_t flops_per_round;
+};
+
 namespace baseline {
 extern const PeaksKernels peaks_table;
 }
@@ -22,6 +28,9 @@ extern const PeaksKernels peaks_table;
 }
 namespace avx512 {
 extern const PeaksKernels peaks_table;
+}
+namespace amx {
+extern const PeaksTileKernels peaks_tile_table;
 }
 
 }  // namespace tern::cpu
