@@ -69,11 +69,38 @@ TEST_F(CliModels, TripletAnswersInNumbers) {
   EXPECT_EQ(swapped["satisfied"], false);
 }
 
-TEST_F(CliModels, InfoDescribesAModel) {
-  const auto info = tern({"info", "m.safetensors", "--json"}).json();
-  EXPECT_EQ(info["architecture"], "face_net");
-  EXPECT_EQ(info["threshold"], "0.5");
-  EXPECT_EQ(tern({"info", "a.jpg"}).code, 7);
+TEST_F(CliModels, InfoDescribesWhatItIsGiven) {
+  const auto info = [&](const std::string& file) { return tern({"info", file, "--json"}).json(); };
+  const auto model = info("m.safetensors");
+  EXPECT_EQ(model["kind"], "model");
+  EXPECT_EQ(model["architecture"], "face_net");
+  EXPECT_EQ(model["threshold"], "0.5");
+  EXPECT_EQ(model["checksums"], "all right");
+  EXPECT_EQ(info("a.jpg")["kind"], "photo, JPEG");
+  write_people(path("people"), 3, 2);
+  EXPECT_EQ(info("people")["people"], "3");
+  EXPECT_EQ(info("people")["photos"], "6");
+  write_text(path("pairs.txt"), "1\nAnna\t1\t2\nAnna\t1\tBert\t1\n");
+  EXPECT_EQ(info("pairs.txt")["pairs"], "2");
+  write_text(path("names.txt"), "Anna\nBert\nCarl\n");
+  EXPECT_EQ(info("names.txt")["kind"], "list of people");
+  EXPECT_EQ(info("names.txt")["people"], "3");
+}
+
+TEST_F(CliModels, InfoRefusesWhatItDoesNotKnow) {
+  write_text(path("bytes"), std::string("\1\0\2", 3));
+  EXPECT_EQ(tern({"info", "bytes"}).code, 3);
+  write_text(path("bad.txt"), "10\t300\nAnna\t1\n");
+  EXPECT_EQ(tern({"info", "bad.txt"}).code, 3);
+  EXPECT_EQ(tern({"info", "nowhere"}).code, 4);
+  std::string model = read_text(path("m.safetensors"));
+  model[model.size() - 9] ^= 4;
+  write_text(path("flipped"), model);
+  EXPECT_EQ(tern({"info", "flipped"}).code, 7);
+  write_text(path("cut"), model.substr(0, 2000));
+  EXPECT_EQ(tern({"info", "cut"}).code, 7);
+  write_text(path("broken.jpg"), read_text(path("a.jpg")).substr(0, 300));
+  EXPECT_EQ(tern({"info", "broken.jpg"}).code, 3);
 }
 
 TEST_F(CliModels, EvaluateAnswersInNumbers) {
