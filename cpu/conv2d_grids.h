@@ -5,13 +5,12 @@
 #include <numeric>
 
 #include "tern/cpu/conv2d_kernels.h"
+#include "tern/cpu/depthwise.h"
 #include "tern/ops/conv2d.h"
 
 namespace tern::cpu {
 
-inline bool is_depthwise(const Conv2dGeometry& g) { return g.groups == g.c && g.groups == g.o; }
-
-// x seen from the outputs of one group (depthwise: of all channels).
+// x seen from the outputs of one group.
 template <class T>
 PatchGridOf<T> forward_grid(const Conv2dGeometry& g, const T* x, int64_t group) {
   return {.image = x + group * g.group_in(),
@@ -19,7 +18,7 @@ PatchGridOf<T> forward_grid(const Conv2dGeometry& g, const T* x, int64_t group) 
           .h = g.h,
           .w = g.w,
           .pixel = g.c,
-          .channels = is_depthwise(g) ? g.c : g.group_in(),
+          .channels = g.group_in(),
           .rows = g.out_h,
           .columns = g.out_w,
           .step_h = g.stride.h,
@@ -62,7 +61,7 @@ PatchGridOf<T> data_grid(const Conv2dGeometry& g, const T* dy, int64_t group, co
           .h = g.out_h,
           .w = g.out_w,
           .pixel = g.o,
-          .channels = is_depthwise(g) ? g.o : g.group_out(),
+          .channels = g.group_out(),
           .rows = h.positions,
           .columns = w.positions,
           .step_h = 1,
@@ -83,10 +82,5 @@ void for_each_phase(const Conv2dGeometry& g, Phase&& phase) {
       phase(AxisPhase(g.h, g.kh, g.stride.h, g.padding.h, g.dilation.h, rh),
             AxisPhase(g.w, g.kw, g.stride.w, g.padding.w, g.dilation.w, rw));
 }
-
-// The passes of depthwise convolution (cpu/conv2d_depthwise.cpp).
-void depthwise_forward(const Conv2dGeometry& g, const float* x, const float* w, const float* bias, float* y);
-void depthwise_backward_data(const Conv2dGeometry& g, const float* dy, const float* w, float* dx);
-void depthwise_backward_weight(const Conv2dGeometry& g, const float* dy, const float* x, float* dw);
 
 }  // namespace tern::cpu

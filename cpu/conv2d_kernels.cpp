@@ -71,71 +71,6 @@ void pack_patch_panels(const PatchGrid& g, int64_t row, int64_t rows, int64_t k,
   }
 }
 
-// One vector (or part of one) of channels of one output pixel.
-struct DepthwisePixel {
-  const PatchGrid& g;
-  const float* image;
-  int64_t h, w;
-  template <bool kPart>
-  TERN_INLINE V sum(const float* weight, int64_t c, int64_t lanes, V start) const {
-    for (int64_t p = 0; p < g.taps_h; ++p) {
-      const int64_t row = h + p * g.delta_h;
-      if (row < 0 || row >= g.h) continue;
-      for (int64_t q = 0; q < g.taps_w; ++q) {
-        const int64_t column = w + q * g.delta_w;
-        if (column < 0 || column >= g.w) continue;
-        const float* x = image + (row * g.w + column) * g.pixel + c;
-        const float* weights = weight + (p * g.taps_w + q) * g.channels + c;
-        if constexpr (kPart)
-          start = multiply_add(V::load_partial(x, lanes), V::load_partial(weights, lanes), start);
-        else start = multiply_add(V::load(x), V::load(weights), start);
-      }
-    }
-    return start;
-  }
-};
-
-void depthwise_row(const PatchGrid& g, int64_t n, int64_t i, const float* weight, const float* bias, float* y,
-                   int64_t y_pixel) {
-  for (int64_t j = 0; j < g.columns; ++j, y += y_pixel) {
-    const DepthwisePixel pixel{g, g.image + n * g.h * g.w * g.pixel, i * g.step_h + g.start_h,
-                               j * g.step_w + g.start_w};
-    int64_t c = 0;
-    for (; c + kLanes <= g.channels; c += kLanes)
-      pixel.sum<false>(weight, c, kLanes, bias ? V::load(bias + c) : V(0.0f)).store(y + c);
-    const int64_t left = g.channels - c;
-    if (left > 0)
-      pixel.sum<true>(weight, c, left, bias ? V::load_partial(bias + c, left) : V(0.0f))
-          .store_partial(y + c, left);
-  }
-}
-
-void depthwise_weight_row(const PatchGrid& g, int64_t n, int64_t i, const float* dy, float* dw) {
-  for (int64_t p = 0; p < g.taps_h; ++p) {
-    const int64_t h = i * g.step_h + g.start_h + p * g.delta_h;
-    if (h < 0 || h >= g.h) continue;
-    for (int64_t q = 0; q < g.taps_w; ++q) {
-      float* sums = dw + (p * g.taps_w + q) * g.channels;
-      const float* row = g.image + (n * g.h + h) * g.w * g.pixel;
-      const int64_t w0 = g.start_w + q * g.delta_w;
-      for (int64_t c = 0; c < g.channels; c += kLanes) {
-        const int64_t lanes = smaller(kLanes, g.channels - c);
-        V sum = lanes == kLanes ? V::load(sums + c) : V::load_partial(sums + c, lanes);
-        for (int64_t j = 0; j < g.columns; ++j) {
-          const int64_t w = w0 + j * g.step_w;
-          if (w < 0 || w >= g.w) continue;
-          const float* x = row + w * g.pixel + c;
-          const float* d = dy + j * g.channels + c;
-          if (lanes == kLanes) sum = multiply_add(V::load(x), V::load(d), sum);
-          else sum = multiply_add(V::load_partial(x, lanes), V::load_partial(d, lanes), sum);
-        }
-        if (lanes == kLanes) sum.store(sums + c);
-        else sum.store_partial(sums + c, lanes);
-      }
-    }
-  }
-}
-
 void sum_rows(const float* x, int64_t ld, int64_t rows, int64_t columns, float* sums) {
   int64_t c = 0;
   for (; c + kLanes <= columns; c += kLanes) {
@@ -152,7 +87,6 @@ void sum_rows(const float* x, int64_t ld, int64_t rows, int64_t columns, float* 
 
 }  // namespace
 
-constinit const ConvKernels conv_table = {pack_patches, pack_patch_panels, depthwise_row,
-                                          depthwise_weight_row, sum_rows};
+constinit const ConvKernels conv_table = {pack_patches, pack_patch_panels, sum_rows};
 
 }  // namespace tern::cpu::TERN_ISA

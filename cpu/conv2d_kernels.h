@@ -33,12 +33,6 @@ struct ConvKernels {
   // right.
   void (*pack_patch_panels)(const PatchGrid& grid, int64_t row, int64_t rows, int64_t k, int64_t columns,
                             float* panels);
-  // Depthwise: one channel per group. weight: [tap][channels]. One row of the grid (image n, row i) of
-  // outputs at y + j * y_pixel; bias may be null.
-  void (*depthwise_row)(const PatchGrid& grid, int64_t n, int64_t i, const float* weight, const float* bias,
-                        float* y, int64_t y_pixel);
-  // dw[tap][channels] += dy * patch over the grid row (n, i); dy[columns][channels].
-  void (*depthwise_weight_row)(const PatchGrid& grid, int64_t n, int64_t i, const float* dy, float* dw);
   // sums[c] (+)= sum over rows of x[row * ld + c].
   void (*sum_rows)(const float* x, int64_t ld, int64_t rows, int64_t columns, float* sums);
 };

@@ -222,6 +222,8 @@ Tensor rounded(const Tensor& w) {
 }
 
 bool on_tiles(const Conv2dGeometry& g) { return use_tiles() && !is_depthwise(g); }
+// One filter a channel: bytes decide, not products; bf16 is read and written as it lies.
+bool on_depthwise(const Conv2dGeometry& g) { return is_depthwise(g) && !use_reference(); }
 
 }  // namespace
 
@@ -230,12 +232,19 @@ void conv2d_forward_bf16(const Conv2dGeometry& g, const Tensor& x, const Tensor&
   if (on_tiles(g))
     return forward(g, x.data<bfloat16>(), w, bias.defined() ? bias.data<float>() : nullptr,
                    Tensor(y).mutable_data<bfloat16>());
+  if (on_depthwise(g))
+    return depthwise_forward(g, x.data<bfloat16>(), rounded(w).data<float>(),
+                             bias.defined() ? bias.data<float>() : nullptr,
+                             Tensor(y).mutable_data<bfloat16>());
   narrowing(y, [&](const Tensor& out) { conv2d_forward(g, widened(x), rounded(w), bias, out); });
 }
 
 void conv2d_backward_data_bf16(const Conv2dGeometry& g, const Tensor& dy, const Tensor& w, const Tensor& dx) {
   if (on_tiles(g))
     return backward_data(g, dy.data<bfloat16>(), w.data<float>(), Tensor(dx).mutable_data<bfloat16>());
+  if (on_depthwise(g))
+    return depthwise_backward_data(g, dy.data<bfloat16>(), rounded(w).data<float>(),
+                                   Tensor(dx).mutable_data<bfloat16>());
   narrowing(dx, [&](const Tensor& out) { conv2d_backward_data(g, widened(dy), rounded(w), out); });
 }
 
@@ -243,6 +252,9 @@ void conv2d_backward_weight_bf16(const Conv2dGeometry& g, const Tensor& dy, cons
                                  const Tensor& dw) {
   if (on_tiles(g))
     return backward_weight(g, dy.data<bfloat16>(), x.data<bfloat16>(), Tensor(dw).mutable_data<float>());
+  if (on_depthwise(g))
+    return depthwise_backward_weight(g, dy.data<bfloat16>(), x.data<bfloat16>(),
+                                     Tensor(dw).mutable_data<float>());
   conv2d_backward_weight(g, widened(dy), widened(x), dw);
 }
 
