@@ -19,18 +19,22 @@
 namespace tern {
 namespace {
 
-// One parallel_for. Its chunks lie in slices, one per thread: a thread takes the chunks of its slice from the
-// front, so that it meets the same part of the data in every region and finds it in its cache, and then helps
-// itself to the last chunks of others. A thread that wakes late finds its slice gone; nobody waits for what
-// has not begun. The job lives on the caller's stack; helpers counts the pool threads inside it, and the
-// caller leaves only when none is.
+// One parallel_for. Its grains lie in slices, one per thread: a thread takes from the front of its slice, a
+// quarter of what is left at a time, so that it meets the same part of the data in every region and finds it
+// in its cache, and then helps itself to the ends of others' slices. A thread that wakes late finds its slice
+// gone; nobody waits for what has not begun. The job lives on the caller's stack; helpers counts the pool
+// threads inside it, and the caller leaves only when none is.
 class Job {
  public:
-  Job(int64_t n, int64_t chunk, int threads, detail::ParallelBody body, void* context)
-      : n_(n), chunk_(chunk), slices_(std::min(threads, kSlices)), body_(body), context_(context) {
-    const int64_t chunks = (n + chunk - 1) / chunk;
+  Job(int64_t n, int64_t grain, int threads, detail::ParallelBody body, void* context)
+      : n_(n),
+        grain_(std::max(grain, n / kMostGrains + 1)),
+        slices_(std::min(threads, kSlices)),
+        body_(body),
+        context_(context) {
+    const int64_t grains = (n + grain_ - 1) / grain_;
     for (int s = 0; s < slices_; ++s)
-      left_[s].range.store(pack(s * chunks / slices_, (s + 1) * chunks / slices_), std::memory_order_relaxed);
+      left_[s].range.store(pack(s * grains / slices_, (s + 1) * grains / slices_), std::memory_order_relaxed);
   }
 
   std::atomic<int> helpers{0};
@@ -43,9 +47,10 @@ class Job {
 
   void work(int thread) {
     const int own = thread % slices_;
-    for (int64_t chunk; take(left_[own].range, true, chunk);) run(chunk);
+    Grains taken;
+    while (take(left_[own].range, true, taken)) run(taken);
     for (int s = 1; s < slices_; ++s)
-      for (int64_t chunk; take(left_[(own + s) % slices_].range, false, chunk);) run(chunk);
+      while (take(left_[(own + s) % slices_].range, false, taken)) run(taken);
   }
 
   void rethrow() const {
@@ -54,11 +59,15 @@ class Job {
 
  private:
   static constexpr int kSlices = 64;
+  static constexpr int64_t kMostGrains = int64_t{1} << 30;
+  struct Grains {
+    int64_t begin, end;
+  };
   struct alignas(64) Slice {  // a cache line each
     std::atomic<uint64_t> range;
   };
 
-  // Chunks [begin, end) that nobody has begun, in one word.
+  // Grains [begin, end) that nobody has begun, in one word.
   static uint64_t pack(int64_t begin, int64_t end) {
     return static_cast<uint64_t>(end) << 32 | static_cast<uint64_t>(begin);
   }
@@ -66,20 +75,20 @@ class Job {
   static int64_t end_of(uint64_t range) { return static_cast<int64_t>(range >> 32); }
   static bool is_empty(uint64_t range) { return begin_of(range) >= end_of(range); }
 
-  static bool take(std::atomic<uint64_t>& slice, bool front, int64_t& chunk) {
+  static bool take(std::atomic<uint64_t>& slice, bool front, Grains& taken) {
     uint64_t range = slice.load(std::memory_order_relaxed);
     while (!is_empty(range)) {
-      const int64_t begin = begin_of(range), end = end_of(range);
-      const uint64_t rest = front ? pack(begin + 1, end) : pack(begin, end - 1);
-      chunk = front ? begin : end - 1;
+      const int64_t begin = begin_of(range), end = end_of(range), part = (end - begin + 3) / 4;
+      taken = front ? Grains{begin, begin + part} : Grains{end - part, end};
+      const uint64_t rest = front ? pack(begin + part, end) : pack(begin, end - part);
       if (slice.compare_exchange_weak(range, rest, std::memory_order_relaxed)) return true;
     }
     return false;
   }
 
-  void run(int64_t chunk) {
+  void run(Grains grains) {
     try {
-      body_(context_, chunk * chunk_, std::min((chunk + 1) * chunk_, n_));
+      body_(context_, grains.begin * grain_, std::min(grains.end * grain_, n_));
     } catch (...) {
       std::lock_guard lock(error_mutex_);
       if (!error_) error_ = std::current_exception();
@@ -87,7 +96,7 @@ class Job {
     }
   }
 
-  int64_t n_, chunk_;
+  int64_t n_, grain_;
   int slices_;
   detail::ParallelBody body_;
   void* context_;
@@ -276,10 +285,7 @@ void parallel_run(int64_t n, int64_t grain, ParallelBody body, void* context) {
     body(context, 0, n);
     return;
   }
-  // Four chunks a thread even out unequal speeds; a chunk is a multiple of grain.
-  const int64_t target = (n + threads * 4 - 1) / (threads * 4);
-  const int64_t chunk = (target + grain - 1) / grain * grain;
-  Job job(n, chunk, threads, body, context);
+  Job job(n, grain, threads, body, context);
   pool().run(job);
 }
 

@@ -1,31 +1,120 @@
 // Convolution as a product of patches and weights: y = patches(x) w^T, and dx = patches(dy) w with the taps
-// reversed. The patches are gathered tile by tile while they are multiplied.
+// reversed. The patches are never stored: a block of image rows is copied with its padding
+// (cpu/conv2d_rows.h) and the register tile reads its rows from there, neighbouring outputs of one image row,
+// one run of floats after another:
+//
+//   for each range of output channels whose filters fit the second-level cache   (tasks, in parallel)
+//     for each block of image rows                                               (tasks, in parallel)
+//       copy the rows with padding
+//       for each tile of neighbouring outputs       its patches stay in the first-level cache
+//         for each panel of kNr output channels     its filters stream from the second-level cache
+//           for each row of taps, for each (tap, channel): kMr x kNr multiply-adds in registers
 
 #include "tern/ops/conv2d.h"
 
 #include <algorithm>
 
+#include "tern/core/parallel.h"
 #include "tern/cpu/conv2d_grids.h"
+#include "tern/cpu/conv2d_rows.h"
 #include "tern/cpu/conv2d_tile.h"
 #include "tern/cpu/conv2d_winograd.h"
 #include "tern/cpu/filter_cache.h"
-#include "tern/cpu/gemm_driver.h"
+#include "tern/cpu/gemm.h"
 #include "tern/cpu/isa.h"
 #include "tern/cpu/reference/conv2d.h"
 
 namespace tern::cpu {
 namespace {
 
-// C[row, :] = patches(grid)[row, :] B; pointers as in run_tiles.
+// A 1x1 convolution that skips nothing sees one image of as many rows as it likes: rows that are long enough
+// for whole tiles.
+PatchGrid reshaped(const PatchGrid& g) {
+  constexpr int64_t kLeast = 8, kMost = 64;
+  const bool pointwise = g.taps_h == 1 && g.taps_w == 1 && g.step_h == 1 && g.step_w == 1 && g.start_h == 0 &&
+                         g.start_w == 0 && g.rows == g.h && g.columns == g.w;
+  if (!pointwise) return g;
+  for (int64_t columns = kMost; columns >= kLeast; --columns) {
+    if (g.count() % columns != 0) continue;
+    PatchGrid r = g;
+    r.images = 1;
+    r.columns = r.w = columns;
+    r.rows = r.h = g.count() / columns;
+    return r;
+  }
+  return g;
+}
+
+// How the product is cut into tasks. Chosen from sizes only; the bits of the result do not depend on it.
+struct PatchTasks {
+  PatchTasks(const PatchGrid& grid, const PackedB& b) : blocks(grid, pixels(grid)) {
+    constexpr int64_t kCachedFilters = 192 * 1024;
+    const int64_t wide = std::max<int64_t>(1, kCachedFilters / std::max<int64_t>(1, b.blocks.k * b.width));
+    const int64_t ranges = std::max<int64_t>(1, (b.panels + wide - 1) / wide);
+    panels_per_task = (b.panels + ranges - 1) / ranges;
+    column_tasks = panels_per_task == 0 ? 0 : (b.panels + panels_per_task - 1) / panels_per_task;
+  }
+  static int64_t pixels(const PatchGrid& grid) {
+    constexpr int64_t kCachedFloats = 48 * 1024, kTasks = 16;
+    const int64_t cached = kCachedFloats / std::max<int64_t>(1, grid.channels * grid.step_h * grid.step_w);
+    return std::max<int64_t>(1, std::min(cached, grid.count() / kTasks));
+  }
+  int64_t count() const { return blocks.count * column_tasks; }
+
+  RowBlocks blocks;
+  int64_t panels_per_task, column_tasks;
+};
+
+// C[row, :] = patches(grid)[row, :] B (+ bias) for all grid positions; pointers(row, rows, c) sets c[0 ..
+// rows) to the rows of C. B is one block of depth.
 template <class Pointers>
-void multiply_patches(const PatchGrid& grid, const PackedB& b, const float* bias, Pointers&& pointers) {
-  const ConvKernels& kernels = conv_kernels();
-  run_tiles<false>(
-      grid.count(), b, bias, false,
-      [&](int64_t row, int64_t rows, int64_t k, int64_t depth, float* packed) {
-        if (depth > 0) kernels.pack_patches(grid, row, rows, k, depth, packed);
-      },
-      pointers);
+void multiply_patches(const PatchGrid& whole, const PackedB& b, const float* bias, Pointers&& pointers) {
+  const GemmKernels& kernels = gemm_kernels();
+  const PatchGrid grid = reshaped(whole);
+  const PatchTasks tasks(grid, b);
+  const Segments segments(grid.columns, kernels.tile_rows);
+  parallel_for(tasks.count(), 1, [&](int64_t begin, int64_t end) {
+    PaddedRows padded(grid, grid.channels, tasks.blocks, PaddedRows::Reads::Floats);
+    const Scratch<int64_t> runs(padded.runs());
+    for (int64_t run = 0; run < padded.runs(); ++run) runs.data()[run] = padded.run(run);
+    float *c[kMaxTileRows], *c_next[kMaxTileRows];
+    for (int64_t task = begin; task < end; ++task) {
+      const RowBlocks::Block block = tasks.blocks.block(task % tasks.blocks.count);
+      const int64_t first_panel = task / tasks.blocks.count * tasks.panels_per_task;
+      const int64_t last_panel = std::min(b.panels, first_panel + tasks.panels_per_task);
+      padded.load(block, 0);
+      const int64_t rows = block.images * block.rows, per_tile = segments.paired ? 2 : 1;
+      const int64_t first_row = (block.n * grid.rows + block.i) * grid.columns, outputs = rows * grid.columns;
+      Prefetch ahead;
+      if (task + 1 < end)
+        ahead = padded.ahead(tasks.blocks.block((task + 1) % tasks.blocks.count), 0,
+                             (rows + per_tile - 1) / per_tile * segments.count * (last_panel - first_panel));
+      for (int64_t r = 0; r < rows; r += per_tile)
+        for (int64_t s = 0; s < segments.count; ++s) {
+          const int64_t used = std::min(per_tile, rows - r), j = segments.begin(s), size = segments.size(s);
+          const int64_t row = r * grid.columns + j;
+          pointers(first_row + row, used * size, c);
+          const bool more = row + 2 * used * size <= outputs;
+          if (more) pointers(first_row + row + used * size, used * size, c_next);
+          for (int64_t panel = first_panel; panel < last_panel; ++panel) {
+            const int64_t column = panel * b.width;
+            ahead.step();
+            kernels.by_rows[used * size]({.a = padded.patch(r, j),
+                                          .a_second = used == 2 ? padded.patch(r + 1, j) : nullptr,
+                                          .a_stride = padded.pixel_step(),
+                                          .b = b.panel(0, panel),
+                                          .depth = padded.run_length(),
+                                          .runs = padded.runs(),
+                                          .a_run = runs.data(),
+                                          .c = c,
+                                          .c_next = more ? c_next : nullptr,
+                                          .bias = bias ? bias + column : nullptr,
+                                          .column = column,
+                                          .columns = std::min(b.width, b.n - column)});
+          }
+        }
+    }
+  });
 }
 
 void forward(const Conv2dGeometry& g, const float* x, const Tensor& w, const float* bias, float* y) {
@@ -34,7 +123,7 @@ void forward(const Conv2dGeometry& g, const float* x, const Tensor& w, const flo
   for (int64_t group = 0; group < g.groups; ++group) {
     const int64_t first = group * g.group_out();
     const auto b = cached_filters<PackedB>(w, FilterForm::Panels, group, [&] {
-      auto panels = std::make_unique<PackedB>(g.patch(), g.group_out());
+      auto panels = std::make_unique<PackedB>(g.patch(), g.group_out(), g.patch());
       panels->pack(w.data<float>() + first * g.patch(), g.patch(), true);
       return panels;
     });
@@ -67,7 +156,7 @@ void backward_data(const Conv2dGeometry& g, const float* dy, const float* w, flo
   for_each_phase(g, [&](const AxisPhase& h, const AxisPhase& v) {
     for (int64_t group = 0; group < g.groups; ++group) {
       const PatchGrid grid = data_grid(g, dy, group, h, v);
-      PackedB b(grid.patch(), g.group_in());
+      PackedB b(grid.patch(), g.group_in(), grid.patch());
       pack_data_weights(g, w + group * g.group_out() * g.patch(), h, v, b);
       multiply_patches(grid, b, nullptr, [&](int64_t row, int64_t rows, float** c) {
         for (int64_t r = 0; r < rows; ++r) {

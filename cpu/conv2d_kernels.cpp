@@ -1,7 +1,8 @@
+// Copies with padding: one run of floats per image row where the pixels stay as far apart as they are, one
+// per pixel where a channel range is taken out or the distance changes.
+
 #include "tern/cpu/conv2d_kernels.h"
 
-#include "tern/cpu/gemm_kernels.h"
-#include "tern/cpu/patches.h"
 #include "tern/cpu/vec.h"
 
 namespace tern::cpu::TERN_ISA {
@@ -9,65 +10,43 @@ namespace {
 
 using V = Vec<float>;
 constexpr int kLanes = V::kLanes;
-constexpr int kNr = 2 * kLanes;
 
-void pack_patches(const PatchGrid& g, int64_t row, int64_t rows, int64_t k, int64_t depth, float* packed) {
-  const Runs runs(g);
-  Cursor at(g, row);
-  for (int64_t r = 0; r < rows; ++r, at.next(g)) gather(g, runs, at, k, k + depth, packed + r * kRowStride);
-}
-
-// One panel that holds kNr channels of one tap: row by row of the grid, the pixels inside of the image are a
-// range.
-void pack_tap_panel(const PatchGrid& g, int64_t row, int64_t rows, int64_t k, float* panel) {
-  const int64_t tap = k / g.channels, c = k % g.channels;
-  const int64_t shift_h = g.start_h + tap / g.taps_w * g.delta_h,
-                shift_w = g.start_w + tap % g.taps_w * g.delta_w;
-  // Columns j with 0 <= j step_w + shift_w < w.
-  const int64_t inside = shift_w >= 0 ? 0 : (-shift_w + g.step_w - 1) / g.step_w;
-  const int64_t outside = shift_w >= g.w ? 0 : (g.w - shift_w + g.step_w - 1) / g.step_w;
-  Cursor at(g, row);
-  while (rows > 0) {
-    const int64_t columns = smaller(rows, g.columns - at.j), h = at.i * g.step_h + shift_h;
-    const bool seen = h >= 0 && h < g.h;
-    const int64_t low = seen ? smaller(larger(inside - at.j, 0), columns) : columns;
-    const int64_t high = seen ? larger(smaller(outside - at.j, columns), low) : columns;
-    const float* from = g.image + ((at.n * g.h + h) * g.w + (at.j + low) * g.step_w + shift_w) * g.pixel + c;
-    if (low > 0) zero(panel, low * kNr);
-    for (int64_t j = low; j < high; ++j, from += g.step_w * g.pixel) {
-      V::load(from).store(panel + j * kNr);
-      V::load(from + kLanes).store(panel + j * kNr + kLanes);
-    }
-    if (high < columns) zero(panel + high * kNr, (columns - high) * kNr);
-    panel += columns * kNr;
-    rows -= columns;
-    at.j += columns - 1;
-    at.next(g);
-  }
-}
-
-// Gathers a row in pieces of at most kPiece floats and deals them out to the panels.
-void pack_patch_panels(const PatchGrid& g, int64_t row, int64_t rows, int64_t k, int64_t columns,
-                       float* panels) {
-  constexpr int64_t kPiece = 8 * kNr;
-  if (g.channels % kNr == 0) {
-    for (int64_t j = 0; j < columns; j += kNr) pack_tap_panel(g, row, rows, k + j, panels + j * rows);
+// Whole vectors; the last one overlaps its predecessor instead of leaving a tail.
+TERN_INLINE void copy(const float* from, float* to, int64_t n) {
+  if (n < kLanes) {
+    for (int64_t i = 0; i < n; ++i) to[i] = from[i];
     return;
   }
-  const Runs runs(g);
-  Cursor at(g, row);
-  float piece[kPiece];
-  for (int64_t r = 0; r < rows; ++r, at.next(g)) {
-    for (int64_t first = 0; first < columns; first += kPiece) {
-      const int64_t n = smaller(kPiece, columns - first), whole = (n + kNr - 1) / kNr * kNr;
-      gather(g, runs, at, k + first, k + first + n, piece);
-      for (int64_t j = n; j < whole; ++j) piece[j] = 0;
-      float* to = panels + first * rows + r * kNr;
-      for (int64_t j = 0; j < whole; j += kNr, to += kNr * rows) {
-        V::load(piece + j).store(to);
-        V::load(piece + j + kLanes).store(to + kLanes);
-      }
+  for (int64_t i = 0; i + kLanes <= n; i += kLanes) V::load(from + i).store(to + i);
+  V::load(from + n - kLanes).store(to + n - kLanes);
+}
+
+TERN_INLINE int64_t clamp(int64_t x, int64_t low, int64_t high) {
+  return x < low ? low : x > high ? high : x;
+}
+
+void pad_rows(const PatchGrid& g, const float* image, int64_t n, int64_t h, int64_t rows,
+              const PaddedLayout& layout, float* to) {
+  const int64_t row_floats = layout.width * layout.pitch;
+  const int64_t left = clamp(-g.start_w, 0, layout.width);
+  const int64_t right = clamp(g.w - g.start_w, left, layout.width);
+  for (int64_t r = 0; r < rows; ++r, to += row_floats) {
+    if (h + r < 0 || h + r >= g.h) {
+      __builtin_memset(to, 0, static_cast<size_t>(row_floats) * sizeof(float));
+      continue;
     }
+    const float* from = image + ((n * g.h + h + r) * g.w + g.start_w + left) * g.pixel;
+    if (left > 0) __builtin_memset(to, 0, static_cast<size_t>(left * layout.pitch) * sizeof(float));
+    float* inside = to + left * layout.pitch;
+    if (layout.pitch == g.pixel && layout.channels == g.pixel) {
+      copy(from, inside, (right - left) * g.pixel);
+    } else {
+      for (int64_t w = left; w < right; ++w, from += g.pixel, inside += layout.pitch)
+        copy(from, inside, layout.channels);
+    }
+    if (right < layout.width)
+      __builtin_memset(to + right * layout.pitch, 0,
+                       static_cast<size_t>((layout.width - right) * layout.pitch) * sizeof(float));
   }
 }
 
@@ -87,6 +66,6 @@ void sum_rows(const float* x, int64_t ld, int64_t rows, int64_t columns, float* 
 
 }  // namespace
 
-constinit const ConvKernels conv_table = {pack_patches, pack_patch_panels, sum_rows};
+constinit const ConvKernels conv_table = {pad_rows, sum_rows};
 
 }  // namespace tern::cpu::TERN_ISA

@@ -1,6 +1,5 @@
 #pragma once
-// Patches of an image batch as rows of a matrix, gathered while they are multiplied and never stored as a
-// whole.
+// Patches of an image batch as rows of a matrix that is never stored.
 
 #include <cstdint>
 
@@ -25,14 +24,16 @@ struct PatchGridOf {
 };
 using PatchGrid = PatchGridOf<float>;
 
+// Where a copy of rows goes: `width` pixels of `pitch` floats a row, of which `channels` are written.
+struct PaddedLayout {
+  int64_t channels, pitch, width;
+};
+
 struct ConvKernels {
-  // Elements [k, k + depth) of the patches [row, row + rows): to packed + r * kRowStride.
-  void (*pack_patches)(const PatchGrid& grid, int64_t row, int64_t rows, int64_t k, int64_t depth,
-                       float* packed);
-  // The same elements in panels of kNr columns: element (r, k) goes to panel k / kNr, step r. Zero to the
-  // right.
-  void (*pack_patch_panels)(const PatchGrid& grid, int64_t row, int64_t rows, int64_t k, int64_t columns,
-                            float* panels);
+  // Rows [h, h + rows) of image n, from column grid.start_w on; what lies outside of the image is 0.
+  // image points to the first channel to copy of the batch.
+  void (*pad_rows)(const PatchGrid& grid, const float* image, int64_t n, int64_t h, int64_t rows,
+                   const PaddedLayout& layout, float* to);
   // sums[c] (+)= sum over rows of x[row * ld + c].
   void (*sum_rows)(const float* x, int64_t ld, int64_t rows, int64_t columns, float* sums);
 };

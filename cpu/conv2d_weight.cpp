@@ -1,10 +1,24 @@
-// The weight gradient as a product of dy^T and patches(x), summed over all output pixels; and the bias
-// gradient.
+// The weight gradient, summed over all output pixels; and the bias gradient. Blocks of image rows are copied
+// with their padding (cpu/conv2d_rows.h), and the register tile reads both factors where they lie, its depth
+// the pixels of one output row after another:
+//
+//   for each block of input channels, for each slice of the image rows          (tasks, in parallel)
+//     for each block of about 256 pixels    copy its rows of x with padding
+//       for each tap, for each panel of kNr input channels     x: the right-hand side, in the first-level
+//       cache
+//         for each tile of output channels                     dy: columns, the second-level cache
+//           dw[tile, tap, panel] += the sum over the block
+//
+// With few input channels (the first layer) the roles are exchanged: patches of x are the columns and dy is
+// the right-hand side, so that the panels are full. The slices are summed in order; how the sum is cut
+// depends on sizes only.
 
 #include <algorithm>
 
+#include "tern/core/parallel.h"
 #include "tern/cpu/bf16.h"
 #include "tern/cpu/conv2d_grids.h"
+#include "tern/cpu/conv2d_rows.h"
 #include "tern/cpu/conv2d_tile.h"
 #include "tern/cpu/conv2d_winograd.h"
 #include "tern/cpu/gemm.h"
@@ -14,26 +28,22 @@
 namespace tern::cpu {
 namespace {
 
-// How the gradient of one group [outputs, patch] is cut into tasks: column ranges of whole panels, and slices
-// of the sum over pixels where there are few columns. Slices are summed in order, so the cut, which depends
-// on sizes only, gives the same bits on any number of threads.
 struct WeightPlan {
-  WeightPlan(const Conv2dGeometry& g, int64_t width) : blocks(g.pixels()) {
-    constexpr int64_t kCachedPanels = 10, kEnoughTasks = 16;
-    const int64_t panels = (g.patch() + width - 1) / width;
-    const int64_t least = (panels + kCachedPanels - 1) / kCachedPanels;
-    const int64_t ranges = least <= 4 ? least : (least + 3) / 4 * 4;
-    panels_per_range = (panels + ranges - 1) / ranges;
-    column_ranges = (panels + panels_per_range - 1) / panels_per_range;
-    const int64_t tasks = column_ranges * g.groups;
-    slices = tasks * 2 >= kEnoughTasks ? 1 : std::min(blocks.count, (kEnoughTasks + tasks - 1) / tasks);
+  explicit WeightPlan(const Conv2dGeometry& g)
+      : blocks(forward_grid<float>(g, nullptr, 0), kPixels), from_patches(g.group_in() < kFewChannels) {
+    constexpr int64_t kTasks = 12;
+    channel_blocks = from_patches ? 1 : (g.group_in() + kChannels - 1) / kChannels;
+    const int64_t tasks = channel_blocks * g.groups;
+    slices = std::clamp<int64_t>((kTasks + tasks - 1) / tasks, 1, std::max<int64_t>(1, blocks.count));
   }
-  int64_t tasks(const Conv2dGeometry& g) const { return slices * g.groups * column_ranges; }
+  static constexpr int64_t kPixels = 256, kChannels = 64, kFewChannels = 32;
 
-  DepthBlocks blocks;  // of pixels
-  int64_t panels_per_range, column_ranges, slices;
+  RowBlocks blocks;
+  bool from_patches;
+  int64_t channel_blocks, slices;
 };
 
+// The slices of one thread.
 class WeightTask {
  public:
   WeightTask(const Conv2dGeometry& g, const WeightPlan& plan, const float* dy, const float* x)
@@ -41,75 +51,164 @@ class WeightTask {
         plan_(plan),
         dy_(dy),
         x_(x),
-        kernels_(gemm_kernels()),
-        panels_(plan.panels_per_range * kernels_.tile_columns * kMaxDepth) {}
+        grid_(forward_grid(g, x, 0)),
+        channels_(plan.from_patches ? g.group_in() : std::min(g.group_in(), WeightPlan::kChannels)),
+        padded_(grid_, channels_, plan.blocks,
+                plan.from_patches ? PaddedRows::Reads::Floats : PaddedRows::Reads::Vectors),
+        x_runs_(plan.blocks.images * plan.blocks.rows),
+        dy_runs_(plan.blocks.images * plan.blocks.rows),
+        dy_block_(plan.from_patches ? plan.blocks.images * plan.blocks.rows * g.out_w * padded_outputs()
+                                    : 0) {}
 
-  // Sums its slice into its columns of dw.
-  void run(int64_t task, float* dw) {
-    const int64_t range = task % plan_.column_ranges;
-    const int64_t group = task / plan_.column_ranges % g_.groups;
-    const int64_t slice = task / (plan_.column_ranges * g_.groups);
+  // Sums the blocks of the slice into dw, which is [o, patch] or, from patches, [group, patch, outputs].
+  void run(int64_t slice, int64_t group, int64_t channel_block, float* dw) {
     const int64_t first = slice * plan_.blocks.count / plan_.slices;
     const int64_t last = (slice + 1) * plan_.blocks.count / plan_.slices;
-    const int64_t k = range * plan_.panels_per_range * kernels_.tile_columns;
-    const int64_t columns = std::min(g_.patch() - k, plan_.panels_per_range * kernels_.tile_columns);
-    const PatchGrid grid = forward_grid(g_, x_, group);
-    for (int64_t block = first; block < last; ++block) {
-      const int64_t pixel = plan_.blocks.begin(block), depth = plan_.blocks.size(block);
-      conv_kernels().pack_patch_panels(grid, pixel, depth, k, columns, panels_.data());
-      add_block(group, pixel, depth, columns, dw + group * g_.group_out() * g_.patch() + k, block > first);
+    const int64_t channel = channel_block * WeightPlan::kChannels;
+    for (int64_t i = first; i < last; ++i) {
+      const RowBlocks::Block block = plan_.blocks.block(i);
+      padded_.load(block, group * g_.group_in() + channel);
+      const float* dy = dy_ + (block.n * g_.out_h + block.i) * g_.out_w * g_.o + group * g_.group_out();
+      rows_ = block.images * block.rows;
+      x_ahead_ = dy_ahead_ = {};
+      if (i + 1 < last) {
+        const RowBlocks::Block next = plan_.blocks.block(i + 1);
+        x_ahead_ = padded_.ahead(next, group * g_.group_in() + channel, calls());
+        dy_ahead_ = Prefetch(dy_ + (next.n * g_.out_h + next.i) * g_.out_w * g_.o + group * g_.group_out(),
+                             next.images * next.rows * g_.out_w, g_.group_out(), g_.o, calls());
+      }
+      for (int64_t r = 0; r < rows_; ++r) x_runs_.data()[r] = padded_.patch(r, 0) - padded_.patch(0, 0);
+      if (plan_.from_patches) add_from_patches(dy, dw + group * g_.patch() * g_.group_out(), i > first);
+      else add_by_taps(dy, channel, dw + group * g_.group_out() * g_.patch() + channel, i > first);
     }
   }
 
  private:
-  // dy serves as columns where it lies: the channels of one pixel are neighbours.
-  void add_block(int64_t group, int64_t pixel, int64_t depth, int64_t columns, float* dw, bool accumulate) {
-    const int64_t width = kernels_.tile_columns, outputs = g_.group_out();
-    const int64_t tiles = (outputs + kernels_.tile_rows - 1) / kernels_.tile_rows;
-    const int64_t tile_rows = (outputs + tiles - 1) / tiles;
-    for (int64_t o = 0; o < outputs; o += tile_rows) {
-      const int64_t rows = std::min(tile_rows, outputs - o);
-      float* c[kMaxTileRows];
-      for (int64_t r = 0; r < rows; ++r) c[r] = dw + (o + r) * g_.patch();
-      for (int64_t column = 0; column < columns; column += width)
-        kernels_.by_columns[rows]({.a = dy_ + pixel * g_.o + group * outputs + o,
-                                   .b = panels_.data() + column * depth,
-                                   .c = c,
-                                   .bias = nullptr,
-                                   .depth = depth,
-                                   .a_stride = g_.o,
-                                   .column = column,
-                                   .columns = std::min(width, columns - column),
-                                   .accumulate = accumulate});
+  int64_t padded_outputs() const {
+    const int64_t width = gemm_kernels().tile_columns;
+    return (g_.group_out() + width - 1) / width * width;
+  }
+  // Of the kernel for one block, about: what is asked for ahead is spread over them.
+  int64_t calls() const {
+    const GemmKernels& k = gemm_kernels();
+    return std::max<int64_t>(1, (g_.group_out() + k.tile_rows - 1) / k.tile_rows * g_.kh * g_.kw *
+                                    ((channels_ + k.tile_columns - 1) / k.tile_columns));
+  }
+  void step_ahead() {
+    x_ahead_.step();
+    dy_ahead_.step();
+  }
+  void set_dy_runs(int64_t pixel) {
+    for (int64_t r = 0; r < rows_; ++r) dy_runs_.data()[r] = r * g_.out_w * pixel;
+  }
+
+  void add_by_taps(const float* dy, int64_t channel, float* dw, bool accumulate) {
+    const GemmKernels& kernels = gemm_kernels();
+    const int64_t channels = std::min(channels_, g_.group_in() - channel), width = kernels.tile_columns;
+    const Segments tiles(g_.group_out(), kernels.tile_rows);
+    set_dy_runs(g_.o);
+    for (int64_t tap = 0; tap < g_.kh * g_.kw; ++tap)
+      for (int64_t c0 = 0; c0 < channels; c0 += width)
+        for (int64_t t = 0; t < tiles.count; ++t) {
+          const int64_t o = tiles.begin(t);
+          float* c[kMaxTileRows];
+          for (int64_t r = 0; r < tiles.size(t); ++r)
+            c[r] = dw + (o + r) * g_.patch() + tap * g_.group_in() + c0;
+          step_ahead();
+          kernels.by_columns[tiles.size(t)](
+              {.a = dy + o,
+               .a_stride = g_.o,
+               .b = padded_.patch(0, 0) + padded_.tap(tap / g_.kw, tap % g_.kw) + c0,
+               .b_stride = padded_.pixel_step(),
+               .depth = g_.out_w,
+               .runs = rows_,
+               .a_run = dy_runs_.data(),
+               .b_run = x_runs_.data(),
+               .c = c,
+               .columns = std::min(width, channels - c0),
+               .accumulate = accumulate});
+        }
+  }
+
+  // dy is copied to rows of whole panels.
+  void add_from_patches(const float* dy, float* dw, bool accumulate) {
+    const GemmKernels& kernels = gemm_kernels();
+    const int64_t width = kernels.tile_columns, outputs = g_.group_out(), ld = padded_outputs();
+    for (int64_t pixel = 0; pixel < rows_ * g_.out_w; ++pixel) {
+      std::copy_n(dy + pixel * g_.o, outputs, dy_block_.data() + pixel * ld);
+      std::fill_n(dy_block_.data() + pixel * ld + outputs, ld - outputs, 0.0f);
     }
+    set_dy_runs(ld);
+    const int64_t length = padded_.run_length();
+    const Segments segments(length, kernels.tile_rows);
+    const int64_t per_tile = segments.paired ? 2 : 1;
+    for (int64_t column = 0; column < outputs; column += width)
+      for (int64_t run = 0; run < padded_.runs(); run += per_tile)
+        for (int64_t s = 0; s < segments.count; ++s) {
+          const int64_t used = std::min(per_tile, padded_.runs() - run), size = segments.size(s);
+          const float* a = padded_.patch(0, 0) + segments.begin(s);
+          float* c[kMaxTileRows];
+          for (int64_t r = 0; r < used * size; ++r)
+            c[r] = dw + (run * length + segments.begin(s) + r) * outputs + column;
+          step_ahead();
+          kernels.by_columns[used * size]({.a = a + padded_.run(run),
+                                           .a_second = used == 2 ? a + padded_.run(run + 1) : nullptr,
+                                           .a_stride = padded_.pixel_step(),
+                                           .b = dy_block_.data() + column,
+                                           .b_stride = ld,
+                                           .depth = g_.out_w,
+                                           .runs = rows_,
+                                           .a_run = x_runs_.data(),
+                                           .b_run = dy_runs_.data(),
+                                           .c = c,
+                                           .columns = std::min(width, outputs - column),
+                                           .accumulate = accumulate});
+        }
   }
 
   const Conv2dGeometry& g_;
   const WeightPlan& plan_;
   const float* dy_;
   const float* x_;
-  const GemmKernels& kernels_;
-  Scratch<float> panels_;
+  PatchGrid grid_;
+  int64_t channels_, rows_ = 0;
+  PaddedRows padded_;
+  Prefetch x_ahead_, dy_ahead_;
+  Scratch<int64_t> x_runs_, dy_runs_;
+  Scratch<float> dy_block_;
 };
+
+// [group, patch, outputs] to [group, outputs, patch].
+void transpose_groups(const Conv2dGeometry& g, const float* from, float* dw) {
+  const int64_t patch = g.patch(), outputs = g.group_out();
+  for (int64_t group = 0; group < g.groups; ++group, from += patch * outputs, dw += patch * outputs)
+    for (int64_t o = 0; o < outputs; ++o)
+      for (int64_t k = 0; k < patch; ++k) dw[o * patch + k] = from[k * outputs + o];
+}
 
 void backward_weight(const Conv2dGeometry& g, const float* dy, const float* x, float* dw) {
   const int64_t count = g.o * g.patch();
   if (g.pixels() == 0) return std::fill_n(dw, count, 0.0f), void();
   if (is_depthwise(g)) return depthwise_backward_weight(g, dy, x, dw);
   if (use_winograd(g)) return winograd_backward_weight(g, dy, x, dw);
-  const WeightPlan plan(g, gemm_kernels().tile_columns);
-  const Scratch<float> partial(plan.slices == 1 ? 0 : plan.slices * count);
-  parallel_for(plan.tasks(g), 1, [&](int64_t begin, int64_t end) {
+  const WeightPlan plan(g);
+  const int64_t per_slice = plan.channel_blocks * g.groups;
+  const bool direct = plan.slices == 1 && !plan.from_patches;
+  const Scratch<float> partial(direct ? 0 : (plan.slices + 1) * count);
+  parallel_for(plan.slices * per_slice, 1, [&](int64_t begin, int64_t end) {
     WeightTask task(g, plan, dy, x);
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t slice = i / (plan.column_ranges * g.groups);
-      task.run(i, plan.slices == 1 ? dw : partial.data() + slice * count);
+      const int64_t slice = i / per_slice, part = i % per_slice;
+      task.run(slice, part / plan.channel_blocks, part % plan.channel_blocks,
+               direct ? dw : partial.data() + slice * count);
     }
   });
-  if (plan.slices == 1) return;
+  if (direct) return;
+  float* sum = plan.from_patches ? partial.data() + plan.slices * count : dw;
   parallel_for(count, 4096, [&](int64_t begin, int64_t end) {
-    conv_kernels().sum_rows(partial.data() + begin, count, plan.slices, end - begin, dw + begin);
+    conv_kernels().sum_rows(partial.data() + begin, count, plan.slices, end - begin, sum + begin);
   });
+  if (plan.from_patches) transpose_groups(g, sum, dw);
 }
 
 void backward_bias(const Conv2dGeometry& g, const float* dy, float* db) {

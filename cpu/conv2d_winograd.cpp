@@ -132,14 +132,12 @@ void multiply(const TiledConv& conv, const TransformedFilters& u, const TileBuff
         c[r] = buffers.m.data() + (component * buffers.tiles + row + r) * conv.out_c;
       multiply_tile(kernels.by_rows[rows],
                     {.a = buffers.v.data() + (component * buffers.tiles + row) * kRowStride,
+                     .a_stride = kRowStride,
                      .b = u.panel(component, panel),
-                     .c = c,
-                     .bias = nullptr,
                      .depth = conv.in_c,
-                     .a_stride = 0,
+                     .c = c,
                      .column = column,
-                     .columns = std::min(u.width(), conv.out_c - column),
-                     .accumulate = false},
+                     .columns = std::min(u.width(), conv.out_c - column)},
                     1, u.width());
     }
 }
@@ -244,11 +242,11 @@ class WeightSums {
           for (int64_t r = 0; r < rows; ++r) c[r] = sums_.data() + (k * g_.o + o + r) * g_.c;
           multiply_tile(kernels.by_columns[rows],
                         {.a = dy_.data() + k * capacity_ * g_.o + o,
-                         .b = x_.data() + i * width_ * capacity_,
-                         .c = c,
-                         .bias = nullptr,
-                         .depth = count,
                          .a_stride = g_.o,
+                         .b = x_.data() + i * width_ * capacity_,
+                         .b_stride = width_,
+                         .depth = count,
+                         .c = c,
                          .column = column,
                          .columns = std::min(width_, g_.c - column),
                          .accumulate = accumulate},

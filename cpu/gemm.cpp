@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "tern/cpu/gemm_driver.h"
 #include "tern/cpu/isa.h"
 #include "tern/cpu/reference/matmul.h"
 
@@ -14,18 +13,18 @@ const GemmKernels& gemm_kernels() {
       []() -> auto& { return avx512::gemm_table; });
 }
 
-DepthBlocks::DepthBlocks(int64_t k) : k(k) {
+DepthBlocks::DepthBlocks(int64_t k, int64_t most) : k(k) {
   constexpr int64_t kRound = 16;
-  count = std::max<int64_t>(1, (k + kMaxDepth - 1) / kMaxDepth);
+  count = std::max<int64_t>(1, (k + most - 1) / std::max<int64_t>(1, most));
   length = ((k + count - 1) / count + kRound - 1) / kRound * kRound;
   count = std::max<int64_t>(1, length == 0 ? 1 : (k + length - 1) / length);
 }
 
-PackedB::PackedB(int64_t k, int64_t n)
+PackedB::PackedB(int64_t k, int64_t n, int64_t most_depth)
     : n(n),
       width(gemm_kernels().tile_columns),
       panels((n + width - 1) / width),
-      blocks(k),
+      blocks(k, most_depth),
       data_(k * panels * width) {}
 
 void PackedB::pack(const float* b, int64_t ldb, bool transposed) {
@@ -66,20 +65,97 @@ void gemm(const GemmProblem& problem) {
   gemm(p, b);
 }
 
-void gemm(const GemmProblem& p, const PackedB& b) {
-  const int64_t lda = p.lda != 0 ? p.lda : p.transpose_a ? p.m : p.k, ldc = p.ldc != 0 ? p.ldc : p.n;
-  const GemmKernels& kernels = gemm_kernels();
-  const auto pointers = [&](int64_t row, int64_t rows, float** c) {
-    for (int64_t r = 0; r < rows; ++r) c[r] = p.c + (row + r) * ldc;
-  };
-  const auto by_columns = [&](int64_t row, int64_t rows, int64_t k, int64_t depth, float* to) {
-    kernels.pack_columns(p.a + k * lda + row, lda, rows, depth, to);
-  };
-  const auto by_rows = [&](int64_t row, int64_t rows, int64_t k, int64_t depth, float* to) {
-    kernels.pack_rows(p.a + row * lda + k, lda, rows, depth, to);
-  };
-  if (p.transpose_a) run_tiles<true>(p.m, b, p.bias, p.accumulate, by_columns, pointers);
-  else run_tiles<false>(p.m, b, p.bias, p.accumulate, by_rows, pointers);
+namespace {
+
+// Blocks of C that are computed as one task: columns so that B's block stays in the second-level cache, rows
+// so that there are enough tasks. Chosen from sizes only; the bits of C do not depend on it.
+struct TaskGrid {
+  TaskGrid(int64_t m, const PackedB& b, int64_t tile_rows) {
+    constexpr int64_t kCachedFloats = 160 * 1024, kTasks = 32;
+    tiles = (m + tile_rows - 1) / tile_rows;
+    const int64_t wide =
+        std::max<int64_t>(1, kCachedFloats / (std::max<int64_t>(1, b.blocks.length) * b.width));
+    const int64_t column_blocks = (b.panels + wide - 1) / wide;
+    panels_per_task = column_blocks == 0 ? 1 : (b.panels + column_blocks - 1) / column_blocks;
+    column_tasks = (b.panels + panels_per_task - 1) / panels_per_task;
+    tiles_per_task = std::clamp<int64_t>(tiles * column_tasks / kTasks, 1, 32);
+    row_tasks = (tiles + tiles_per_task - 1) / tiles_per_task;
+  }
+  int64_t count() const { return row_tasks * column_tasks; }
+  int64_t tiles, panels_per_task, column_tasks, tiles_per_task, row_tasks;
+};
+
+// The tasks of one thread.
+class GemmTask {
+ public:
+  GemmTask(const GemmProblem& p, const PackedB& b, const TaskGrid& grid)
+      : p_(p), b_(b), grid_(grid), packed_(kMaxTileRows * kRowStride) {}
+
+  void run(int64_t task) {
+    first_panel_ = task / grid_.row_tasks * grid_.panels_per_task;
+    last_panel_ = std::min(b_.panels, first_panel_ + grid_.panels_per_task);
+    const int64_t first = task % grid_.row_tasks * grid_.tiles_per_task;
+    const int64_t last = std::min(grid_.tiles, first + grid_.tiles_per_task);
+    for (int64_t block = 0; block < b_.blocks.count; ++block)
+      for (int64_t tile = first; tile < last; ++tile)
+        run_tile(tile, block, tile + 1 < last ? tile + 1 : first);
+  }
+
+ private:
+  int64_t rows_of(int64_t tile) const { return std::min(tile_rows_, p_.m - tile * tile_rows_); }
+  void set_rows(int64_t tile, float** c) const {
+    for (int64_t r = 0; r < rows_of(tile); ++r) c[r] = p_.c + (tile * tile_rows_ + r) * p_.ldc;
+  }
+
+  void pack(int64_t tile, int64_t block) {
+    const int64_t row = tile * tile_rows_, k = b_.blocks.begin(block), depth = b_.blocks.size(block);
+    if (p_.transpose_a)
+      kernels_.pack_columns(p_.a + k * p_.lda + row, p_.lda, rows_of(tile), depth, packed_.data());
+    else kernels_.pack_rows(p_.a + row * p_.lda + k, p_.lda, rows_of(tile), depth, packed_.data());
+  }
+  void run_tile(int64_t tile, int64_t block, int64_t next_tile) {
+    float *c[kMaxTileRows], *c_next[kMaxTileRows];
+    const int64_t rows = rows_of(tile);
+    pack(tile, block);
+    set_rows(tile, c);
+    set_rows(next_tile, c_next);
+    const TileKernel kernel = (p_.transpose_a ? kernels_.by_columns : kernels_.by_rows)[rows];
+    for (int64_t panel = first_panel_; panel < last_panel_; ++panel) {
+      const int64_t column = panel * b_.width;
+      kernel({.a = packed_.data(),
+              .a_stride = p_.transpose_a ? kernels_.column_stride : kRowStride,
+              .b = b_.panel(block, panel),
+              .b_stride = b_.width,
+              .depth = b_.blocks.size(block),
+              .c = c,
+              .c_next = rows_of(next_tile) == rows ? c_next : nullptr,
+              .bias = p_.bias && block == 0 ? p_.bias + column : nullptr,
+              .column = column,
+              .columns = std::min(b_.width, b_.n - column),
+              .accumulate = p_.accumulate || block > 0});
+    }
+  }
+
+  const GemmProblem& p_;
+  const PackedB& b_;
+  const TaskGrid& grid_;
+  const GemmKernels& kernels_ = gemm_kernels();
+  const int64_t tile_rows_ = kernels_.tile_rows;
+  Scratch<float> packed_;
+  int64_t first_panel_ = 0, last_panel_ = 0;
+};
+
+}  // namespace
+
+void gemm(const GemmProblem& problem, const PackedB& b) {
+  GemmProblem p = problem;
+  if (p.lda == 0) p.lda = p.transpose_a ? p.m : p.k;
+  if (p.ldc == 0) p.ldc = p.n;
+  const TaskGrid grid(p.m, b, gemm_kernels().tile_rows);
+  parallel_for(grid.count(), 1, [&](int64_t begin, int64_t end) {
+    GemmTask task(p, b, grid);
+    for (int64_t i = begin; i < end; ++i) task.run(i);
+  });
 }
 
 }  // namespace tern::cpu

@@ -3,10 +3,18 @@
 // nothing.
 //
 // The textbook scheme: B is packed once into panels of kNr columns, k is cut into blocks of at most 512, and
-// tiles of C are computed by the register-blocked kernel of the active instruction set, in parallel over
-// blocks of C. Where the cuts of k lie depends on k alone, so the bits do not depend on the number of
-// threads. Source: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34(3),
-// 2008.
+// tiles of C are computed by the register-blocked kernel of the active instruction set (cpu/gemm_kernels.h):
+//
+//   for each range of panels that fits the second-level cache, for each range of tile rows   (tasks,
+//   parallel)
+//     for each block of k
+//       for each tile row          kMr rows of A are packed into the first-level cache; the next ones are
+//       asked for
+//         for each panel           B streams from the second-level cache
+//           kMr x kNr of C in registers over the block of k
+//
+// Where the cuts of k lie depends on k alone, so the bits do not depend on the number of threads. Source:
+// Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34(3), 2008.
 
 #include <cstdint>
 
@@ -37,9 +45,9 @@ class PackedB;
 // The same with op(B) packed before: b, ldb and transpose_b of the problem are not used.
 void gemm(const GemmProblem& problem, const PackedB& b);
 
-// How a sum of k terms is cut: blocks of equal length (the last may be shorter), at most kMaxDepth.
+// How a sum of k terms is cut: blocks of equal length (the last may be shorter), about `most` or less.
 struct DepthBlocks {
-  explicit DepthBlocks(int64_t k);
+  explicit DepthBlocks(int64_t k, int64_t most = kMaxDepth);
   int64_t begin(int64_t block) const { return block * length; }
   int64_t size(int64_t block) const { return block + 1 < count ? length : k - block * length; }
   int64_t k, count, length;
@@ -48,7 +56,7 @@ struct DepthBlocks {
 // B in panels: [block of k][panel of columns][step of k][kNr].
 class PackedB {
  public:
-  PackedB(int64_t k, int64_t n);  // memory only
+  PackedB(int64_t k, int64_t n, int64_t most_depth = kMaxDepth);  // memory only
   float* panel(int64_t block, int64_t panel) const {
     return data_.data() + (block * blocks.length * panels + panel * blocks.size(block)) * width;
   }
@@ -58,7 +66,8 @@ class PackedB {
   void fill(Part&& part) {
     parallel_for(blocks.count * panels, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t block = i / panels, p = i % panels, column = p * width;
+        // A thread packs whole panels, which it will then use.
+        const int64_t block = i % blocks.count, p = i / blocks.count, column = p * width;
         part(blocks.begin(block), blocks.size(block), column, n - column < width ? n - column : width,
              panel(block, p));
       }

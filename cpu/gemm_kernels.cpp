@@ -46,28 +46,41 @@ TERN_INLINE void store_tile(const TileJob& job, const Raw (&acc)[kRows][kVectors
 
 template <int kRows, int kVectors, bool kByColumns>
 TERN_INLINE void run_tile(const TileJob& job) {
-  for (int r = 0; r < kRows; ++r) __builtin_prefetch(job.c[r] + job.column, 1);
+  constexpr int kFirst = kRows - kRows / 2;  // rows that are addressed from a, the others from a_second
+  float* const* soon = job.c_next ? job.c_next : job.c;
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) __builtin_prefetch(soon[r] + job.column + j * kLanes, 1, 2);
   Raw acc[kRows][kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 2
     for (int j = 0; j < kVectors; ++j) acc[r][j] = Raw{};
-  const float* a = job.a;
   const float* b = job.b;
-  const int64_t a_step = kByColumns ? job.a_stride : 1;
+  const int64_t row = kByColumns ? 1 : job.a_stride, step = kByColumns ? job.a_stride : 1;
+  const int64_t b_step = kByColumns ? job.b_stride : kNr;
+  const float* second = job.a_second ? job.a_second : job.a + kFirst * row;
+  for (int64_t run = 0; run < job.runs; ++run) {
+    const int64_t offset = job.a_run ? job.a_run[run] : 0;
+    const float* a0 = job.a + offset;
+    const float* a1 = second + offset;
+    if (kByColumns && job.b_run) b = job.b + job.b_run[run];
 #pragma GCC unroll 4
-  for (int64_t k = 0; k < job.depth; ++k) {
-    Raw row[kVectors];
+    for (int64_t k = 0; k < job.depth; ++k) {
+      Raw line[kVectors];
 #pragma GCC unroll 2
-    for (int j = 0; j < kVectors; ++j) row[j] = V::load(b + j * kLanes).v;
+      for (int j = 0; j < kVectors; ++j) line[j] = V::load(b + j * kLanes).v;
 #pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-      const V x(a[kByColumns ? r : r * kRowStride]);
+      for (int r = 0; r < kRows; ++r) {
+        const V x(r < kFirst ? a0[r * row] : a1[(r - kFirst) * row]);
 #pragma GCC unroll 2
-      for (int j = 0; j < kVectors; ++j) acc[r][j] += x.v * row[j];
+        for (int j = 0; j < kVectors; ++j) acc[r][j] += x.v * line[j];
+      }
+      a0 += step;
+      a1 += step;
+      b += b_step;
     }
-    b += kNr;
-    a += a_step;
   }
   store_tile<kRows, kVectors>(job, acc);
 }

@@ -3,32 +3,39 @@
 // tile.
 //
 // The tile of C (kMr x kNr floats) stays in vector registers while depth runs; each step loads two vectors of
-// B and broadcasts one float of A per row, so there are 2 kMr multiply-adds per kMr + 2 loads. B comes as
-// packed panels [depth][kNr], zero-padded to the right. A comes as rows of a fixed stride (kRowStride), or,
-// where the matrix is stored with the depth outermost, as columns [depth][column stride]. Fixed strides make
-// every address a constant offset from one pointer. Plain structs only: this header is seen by the kernel
-// files of every instruction set.
+// B and broadcasts one float of A per row, so there are 2 kMr multiply-adds per kMr + 2 loads. A is read
+// where it lies: its rows at one distance (by rows: a packed block, or neighbouring pixels of an image), or
+// its columns (by columns: a matrix stored with the depth outermost). The lower half of its rows may lie
+// elsewhere, and the depth may come in runs, each somewhere else: that is how convolution walks over the rows
+// of an image without ever storing its patches. Plain structs only: this header is seen by the kernel files
+// of every instruction set.
 
 #include <cstdint>
 
 namespace tern::cpu {
 
-// Longest depth of one packed block, and the distance of A's packed rows: 33 cache lines, so that the rows of
-// a tile fall into different cache sets.
+// Longest depth of one block of a matrix, and the distance of A's packed rows: 33 cache lines, so that the
+// rows of a tile fall into different cache sets.
 inline constexpr int64_t kMaxDepth = 512;
 inline constexpr int64_t kRowStride = 528;
 inline constexpr int kMaxTileRows = 16;
 
 struct TileJob {
-  const float* a;     // packed by rows or by columns
-  const float* b;     // one packed panel
-  float* const* c;    // one pointer per row
-  const float* bias;  // one value per column, or null
-  int64_t depth;
-  int64_t a_stride;  // by columns: distance of A's columns
-  int64_t column;    // offset added to every row pointer
-  int64_t columns;   // how many columns of the panel are stored
-  bool accumulate;   // add to C instead of overwriting it
+  const float* a;
+  const float* a_second = nullptr;  // of the last rows / 2 rows; null: they follow the others
+  int64_t a_stride;                 // by rows: distance of A's rows; by columns: of its columns
+  const float* b;                   // by rows: one packed panel
+  int64_t b_stride = 0;             // by columns: distance of B's rows
+  int64_t depth;                    // of a run
+  int64_t runs = 1;
+  const int64_t* a_run = nullptr;  // where the runs begin in A; null: one run at 0
+  const int64_t* b_run = nullptr;  // by columns: and in B
+  float* const* c;                 // one pointer per row
+  float* const* c_next = nullptr;  // of the tile that comes next: its cache lines are asked for; may be null
+  const float* bias = nullptr;     // one value per column, or null
+  int64_t column = 0;              // offset added to every row pointer
+  int64_t columns;                 // how many columns of the panel are stored
+  bool accumulate = false;         // add to C instead of overwriting it
 };
 
 using TileKernel = void (*)(const TileJob& job);

@@ -25,10 +25,10 @@ void multiply_tile(const PackedB& b, int64_t rows, float* packed, float* const* 
     for (int64_t panel = 0; panel < b.panels; ++panel) {
       const int64_t column = panel * b.width;
       kernel({.a = packed,
+              .a_stride = kRowStride,
               .b = b.panel(block, panel),
-              .c = c,
-              .bias = nullptr,
               .depth = depth,
+              .c = c,
               .column = column,
               .columns = std::min(b.width, b.n - column),
               .accumulate = block > 0});
