@@ -151,7 +151,6 @@ void use_native_sizes(const Command& command, TrainFlags& f) {
 }
 
 void finish(TrainFlags& f, const Dataset& people) {
-  check(f.precision == "f32", "train: precision ", f.precision, " is not built yet; hint: --precision f32");
   check(f.train.preprocess.channels != 2, "train: --channels is 2; hint: 1 (grey) or 3 (colour)");
   TrainOptions& t = f.train;
   if (f.margin == "soft") {
@@ -163,6 +162,7 @@ void finish(TrainFlags& f, const Dataset& people) {
           "' is neither a number from 0 nor 'soft'");
     (t.loss == "contrastive" ? t.contrastive_margin : t.triplet.margin) = margin;
   }
+  t.precision = f.precision == "bf16" ? DType::BF16 : DType::F32;
   t.triplet.mining = mining_of(f.mining);
   t.triplet.distance = distance_of(f.distance);
   t.stop_on_collapse = f.on_collapse == "stop";

@@ -131,8 +131,23 @@ TERN_INLINE void pair_rows(const T* even, const T* odd, int64_t columns, uint32_
   }
 }
 
+// Whole rows of bf16: one shuffle.
+TERN_INLINE void interleave_rows(const bfloat16* even, const bfloat16* odd, uint32_t* to) {
+  typedef uint16_t Row __attribute__((vector_size(kTileRows * sizeof(uint16_t))));
+  Row low, high;
+  __builtin_memcpy(&low, even, sizeof low);
+  __builtin_memcpy(&high, odd, sizeof high);
+  const auto words =
+      __builtin_shufflevector(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25,
+                              10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  __builtin_memcpy(to, &words, sizeof words);
+}
+
 template <class T>
 TERN_INLINE void pair_rows(const T* even, const T* odd, int64_t columns, uint32_t* to) {
+  if constexpr (sizeof(T) == sizeof(bfloat16)) {
+    if (columns >= kTileRows && even && odd) return interleave_rows(even, odd, to);
+  }
   if (columns >= kTileRows) pair_rows<true>(even, odd, columns, to);
   else pair_rows<false>(even, odd, columns, to);
 }

@@ -54,6 +54,7 @@ void list_course(const TrainOptions& o, Number&& number, Text&& word) {
   number("batch-p", int64_t{o.p});
   number("batch-k", int64_t{o.k});
   number("seed", static_cast<int64_t>(o.seed));
+  word("precision", std::string(to_string(o.precision)));
   word("loss", o.custom_loss ? std::string("custom") : o.loss);
   word("mining", std::string(to_string(o.triplet.mining)));
   number("margin", o.loss == "contrastive" ? o.contrastive_margin : o.triplet.margin);
@@ -92,6 +93,8 @@ void check_options(const TrainOptions& o) {
   check(o.k == 0 || o.k >= 2, "train: batch-k is ", o.k,
         ", allowed is 2 and more, or 0 to choose by the data");
   check_range("workers", o.workers, 0, 256);
+  check(o.precision == DType::F32 || o.precision == DType::BF16, "train: precision is ", o.precision,
+        "; known are f32, bf16");
   if (!o.custom_loss) check_one_of("loss", o.loss, {"triplet", "contrastive"});
   check_range("margin", o.triplet.margin, 0, 1e6);
   check_range("contrastive margin", o.contrastive_margin, 0, 1e6);

@@ -176,7 +176,8 @@ int64_t Trainer::Impl::probe_memory(int64_t photos) {
   reset_peak_memory();
   const int64_t before = memory_stats().in_use;
   model.train();
-  sum(model(zeros({photos, size, size, options.preprocess.channels}))).backward();
+  sum(model(zeros({photos, size, size, options.preprocess.channels}, {.dtype = options.precision})))
+      .backward();
   const int64_t peak = memory_stats().peak_in_use;
   optimizer->zero_grad();
   buffers.restore();
@@ -219,7 +220,9 @@ StepInfo Trainer::Impl::step() {
   const double loading = seconds_since(start);
   model.train();
   optimizer->set_lr(schedule.at(done));
-  const Tensor x = augment(pending->photos, pending->table, loader->output());
+  AugmentOutput output = loader->output();
+  output.dtype = options.precision;
+  const Tensor x = augment(pending->photos, pending->table, output);
   const StepOutcome outcome = training_step.run(x, pending->labels, done);
   const auto photos = static_cast<int64_t>(pending->indices.size());
   StepInfo info{.step = ++done,

@@ -37,7 +37,10 @@ TrainingStep::TrainingStep(nn::Module& model, nn::Optimizer& optimizer, LossFunc
 StepOutcome TrainingStep::attempt(const Tensor& x, const Tensor& labels, int64_t step, bool update) {
   optimizer_.zero_grad();
   nn::set_dropout_step(model_, static_cast<uint64_t>(step));
-  LossResult result = loss_(model_(x), labels, step);
+  // A network that does not end in l2_normalize leaves its embeddings in bf16; losses are f32.
+  Tensor embeddings = model_(x);
+  if (embeddings.dtype() == DType::BF16) embeddings = embeddings.to(DType::F32);
+  LossResult result = loss_(embeddings, labels, step);
   check(result.loss.defined() && result.loss.numel() == 1, "train: the loss must be one number");
   StepOutcome outcome{result.loss.item(), 0, std::move(result.stats)};
   check<NumericError>(std::isfinite(outcome.loss), "the loss is not finite");

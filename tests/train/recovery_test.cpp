@@ -30,17 +30,23 @@ using test::TinyPeople;
 class LongRecovery : public test::TrainerFixture {};
 
 TEST_F(LongRecovery, StoppedAndResumedIsUninterrupted) {
-  for (const std::string optimizer : {"adamw", "sgd"}) {
+  struct Case {
+    std::string optimizer;
+    DType precision;
+  };
+  for (const auto& [optimizer, precision] :
+       {Case{"adamw", DType::F32}, Case{"sgd", DType::F32}, Case{"adamw", DType::BF16}}) {
     TrainOptions options = test::tiny_options(30);
     options.optimizer = optimizer;
+    options.precision = precision;
     options.eval_every = 10;
     options.warmup_steps = 4;
     options.clip_norm = 1;
-    options.run_directory = folder_ + "/whole-" + optimizer;
+    options.run_directory = concat_text(folder_, "/whole-", optimizer, precision);
     const std::string whole = weights_after(options);
 
     TrainOptions part = options;
-    part.run_directory = folder_ + "/part-" + optimizer;
+    part.run_directory = concat_text(folder_, "/part-", optimizer, precision);
     int steps = 0;
     part.stop = [&steps] { return ++steps == 17; };
     TrainResult result;

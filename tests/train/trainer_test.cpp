@@ -9,6 +9,7 @@
 #include "tern/core/error.h"
 #include "tern/core/parallel.h"
 #include "tern/models/embedder.h"
+#include "tern/nn/safetensors.h"
 #include "tern/ops/reduce.h"
 #include "tern/train/checkpoint.h"
 #include "tern/train/evaluation_set.h"
@@ -46,21 +47,39 @@ TEST_F(LongTrainer, LearnsToTellUnseenPeopleApart) {
   EXPECT_TRUE(net->training());
 }
 
+TEST_F(LongTrainer, LearnsInBf16AndWritesF32) {
+  auto net = test::tiny_net();
+  TrainOptions options = test::tiny_options(120);
+  options.precision = DType::BF16;
+  options.run_directory = folder_ + "/run";
+  const TrainResult result = Trainer(*net, people_, &unseen_, options).run();
+  ASSERT_TRUE(result.evaluation);
+  EXPECT_GT(result.evaluation->evaluation.auc, 0.9);
+  for (const auto& [name, tensor] : nn::load_safetensors(result.last_checkpoint).tensors)
+    EXPECT_NE(tensor.dtype(), DType::BF16) << name;
+  options.precision = DType::U8;
+  EXPECT_THROW(Trainer(*net, people_, &unseen_, options), UsageError);
+}
+
 TEST_F(LongTrainer, SameBytesForAnyNumberOfThreadsAndWorkers) {
   const int before = num_threads();
   std::map<std::string, std::string> first;
-  for (const int threads : {1, 2, 3, 4}) {
-    for (const int workers : {0, 4}) {
-      set_num_threads(threads);
-      TrainOptions options = test::tiny_options(12);
-      options.eval_every = 6;
-      options.workers = workers;
-      options.run_directory = concat_text(folder_, "/", threads, "-", workers);
-      weights_after(options);
-      const auto files = test::folder_bytes(options.run_directory + "/checkpoints");
-      EXPECT_EQ(files.size(), 4u);
-      if (first.empty()) first = files;
-      EXPECT_EQ(files, first) << threads << " threads, " << workers << " workers";
+  for (const DType precision : {DType::BF16, DType::F32}) {
+    first.clear();
+    for (const int threads : {1, 2, 3, 4}) {
+      for (const int workers : {0, 4}) {
+        set_num_threads(threads);
+        TrainOptions options = test::tiny_options(12);
+        options.eval_every = 6;
+        options.workers = workers;
+        options.precision = precision;
+        options.run_directory = concat_text(folder_, "/", threads, "-", workers, precision);
+        weights_after(options);
+        const auto files = test::folder_bytes(options.run_directory + "/checkpoints");
+        EXPECT_EQ(files.size(), 4u);
+        if (first.empty()) first = files;
+        EXPECT_EQ(files, first) << threads << " threads, " << workers << " workers, " << to_string(precision);
+      }
     }
   }
   set_num_threads(before);
