@@ -2,7 +2,7 @@
 // cpu/conv2d_weight.cpp). The patches of a task's pixels are gathered block of depth by block of depth into
 // its cache and never stored as a whole; those of a 1x1 convolution are multiplied where they lie. The weight
 // gradient is dy^T patches(x), its depth the pixels: dy is transposed and the patches are interleaved in
-// blocks of 576 pixels.
+// blocks of 512 pixels.
 
 #include "tern/cpu/conv2d_tile.h"
 

@@ -81,7 +81,7 @@ struct TileRows {
 // tasks enough to share out.
 struct TileGrid {
   TileGrid(int64_t m, const TilePanels& b) {
-    constexpr int64_t kPackedBytes = 384 << 10, kSumsBytes = 768 << 10, kLargeB = 512 << 10;
+    constexpr int64_t kPackedBytes = 128 << 10, kSumsBytes = 768 << 10, kLargeB = 512 << 10;
     const int64_t wanted = b.depth.k * b.n * 2 > kLargeB ? 4 : 16;  // a large B is read once per task
     const int64_t cached = kPackedBytes / (b.depth.stride() * 2);
     rows = std::clamp(tile_rounded((m + wanted - 1) / wanted), kTileBlock, cached / kTileBlock * kTileBlock);

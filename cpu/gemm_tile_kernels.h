@@ -6,7 +6,7 @@
 // of A and two of B for four multiplications of 16 cycles, and the loads of eight cycles hide behind them. A
 // comes as rows of bf16, depth innermost: packed, or where it lies. B comes as packed panels of 32 columns,
 // [step of 32 depths][2 tiles][16 pairs][16 columns][2], zero beyond its edges, so that the panel of a block
-// of 576 depths (36 KiB) stays in the first-level cache while the rows of A stream past from the second.
+// of 512 depths (32 KiB) stays in the first-level cache while the rows of A stream past from the second.
 // Blocks of depth after the first go on from sums kept in memory. What leaves: sums + bias, as f32 or bf16.
 
 #include <cstdint>
@@ -18,7 +18,7 @@ namespace tern::cpu {
 
 inline constexpr int64_t kTileBlock = 32;           // rows and columns of C that are computed together
 inline constexpr int64_t kTileStep = 32;            // depths of one step
-inline constexpr int64_t kTileMaxSteps = 18;        // of a block of depth
+inline constexpr int64_t kTileMaxSteps = 16;        // of a block of depth
 inline constexpr int64_t kTilePanelStep = 32 * 32;  // elements of a panel per step
 
 struct TileProduct {
