@@ -29,7 +29,8 @@ struct TrainOptions {
   int64_t steps = 1000;
   int p = 16, k = 0;  // a batch: k photos of each of p people; k = 0: 4, or 2 where most people have fewer
   uint64_t seed = 1;
-  // Of the activations: f32 or bf16. Parameters, statistics, the loss, evaluation and files are f32 either way.
+  // Of the activations: f32 or bf16. Parameters, statistics, the loss, evaluation and files are f32 either
+  // way.
   DType precision = DType::F32;
   int workers = 2;  // threads that load photos; 0: the training thread does. Changes no bit of the result
 
