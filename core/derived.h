@@ -18,12 +18,13 @@ namespace tern {
 template <class T>
 class Derived {
  public:
-  // key tells apart several derived values of one type (for example forward and backward packing).
+  // key tells apart several derived values of one type (for example forward and backward packing). others:
+  // the sum of the versions of other storages it is made from.
   template <class Make>
-  static std::shared_ptr<const T> of(Storage& storage, int64_t key, Make&& make) {
+  static std::shared_ptr<const T> of(Storage& storage, int64_t key, Make&& make, uint64_t others = 0) {
     const std::type_index type(typeid(T));
     std::lock_guard lock(storage.attachments_mutex_);
-    const uint64_t version = storage.version();
+    const uint64_t version = storage.version() + others;
     for (auto& a : storage.attachments_) {
       if (a.type != type || a.key != key) continue;
       if (a.version != version) {

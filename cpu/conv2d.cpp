@@ -19,6 +19,7 @@
 #include "tern/cpu/conv2d_rows.h"
 #include "tern/cpu/conv2d_tile.h"
 #include "tern/cpu/conv2d_winograd.h"
+#include "tern/cpu/epilogue.h"
 #include "tern/cpu/filter_cache.h"
 #include "tern/cpu/gemm.h"
 #include "tern/cpu/isa.h"
@@ -66,9 +67,11 @@ struct PatchTasks {
 };
 
 // C[row, :] = patches(grid)[row, :] B (+ bias) for all grid positions; pointers(row, rows, c) sets c[0 ..
-// rows) to the rows of C. B is one block of depth.
-template <class Pointers>
-void multiply_patches(const PatchGrid& whole, const PackedB& b, const float* bias, Pointers&& pointers) {
+// rows) to the rows of C. B is one block of depth. finish(row of C, first column, columns) is called for what
+// has just been written.
+template <class Pointers, class Finish>
+void multiply_patches(const PatchGrid& whole, const PackedB& b, const float* bias, Pointers&& pointers,
+                      const Finish& finish) {
   const GemmKernels& kernels = gemm_kernels();
   const PatchGrid grid = reshaped(whole);
   const PatchTasks tasks(grid, b);
@@ -112,14 +115,19 @@ void multiply_patches(const PatchGrid& whole, const PackedB& b, const float* bia
                                           .column = column,
                                           .columns = std::min(b.width, b.n - column)});
           }
+          const int64_t first = first_panel * b.width, last = std::min(b.n, last_panel * b.width);
+          for (int64_t i = 0; i < used * size; ++i) finish(c[i], first, last - first);
         }
     }
   });
 }
 
-void forward(const Conv2dGeometry& g, const float* x, const Tensor& w, const float* bias, float* y) {
-  if (is_depthwise(g)) return depthwise_forward(g, x, w.data<float>(), bias, y);
-  if (use_winograd(g)) return winograd_forward(g, x, w, bias, y);
+}  // namespace
+
+void conv2d_forward_f32(const Conv2dGeometry& g, const float* x, const Tensor& w, const float* bias, float* y,
+                        const Epilogue<float>& epilogue) {
+  if (is_depthwise(g)) return depthwise_forward(g, x, w.data<float>(), bias, y, epilogue);
+  if (use_winograd(g)) return winograd_forward(g, x, w, bias, y, epilogue);
   for (int64_t group = 0; group < g.groups; ++group) {
     const int64_t first = group * g.group_out();
     const auto b = cached_filters<PackedB>(w, FilterForm::Panels, group, [&] {
@@ -127,12 +135,18 @@ void forward(const Conv2dGeometry& g, const float* x, const Tensor& w, const flo
       panels->pack(w.data<float>() + first * g.patch(), g.patch(), true);
       return panels;
     });
-    multiply_patches(forward_grid(g, x, group), *b, bias ? bias + first : nullptr,
-                     [&](int64_t row, int64_t rows, float** c) {
-                       for (int64_t r = 0; r < rows; ++r) c[r] = y + (row + r) * g.o + first;
-                     });
+    multiply_patches(
+        forward_grid(g, x, group), *b, bias ? bias + first : nullptr,
+        [&](int64_t row, int64_t rows, float** c) {
+          for (int64_t r = 0; r < rows; ++r) c[r] = y + (row + r) * g.o + first;
+        },
+        [&](float* row, int64_t column, int64_t columns) {
+          if (!epilogue.empty()) epilogue.apply(row, first, column, columns, 1, g.o);
+        });
   }
 }
+
+namespace {
 
 // Row (tap p, tap q, output o) of B is w[o, p, q, :] of the group, taps in the order of the phase.
 void pack_data_weights(const Conv2dGeometry& g, const float* w, const AxisPhase& h, const AxisPhase& v,
@@ -158,14 +172,17 @@ void backward_data(const Conv2dGeometry& g, const float* dy, const float* w, flo
       const PatchGrid grid = data_grid(g, dy, group, h, v);
       PackedB b(grid.patch(), g.group_in(), grid.patch());
       pack_data_weights(g, w + group * g.group_out() * g.patch(), h, v, b);
-      multiply_patches(grid, b, nullptr, [&](int64_t row, int64_t rows, float** c) {
-        for (int64_t r = 0; r < rows; ++r) {
-          const int64_t j = (row + r) % grid.columns, i = (row + r) / grid.columns % grid.rows;
-          const int64_t n = (row + r) / (grid.columns * grid.rows);
-          const int64_t pixel = (n * g.h + h.residue + i * g.stride.h) * g.w + v.residue + j * g.stride.w;
-          c[r] = dx + pixel * g.c + group * g.group_in();
-        }
-      });
+      multiply_patches(
+          grid, b, nullptr,
+          [&](int64_t row, int64_t rows, float** c) {
+            for (int64_t r = 0; r < rows; ++r) {
+              const int64_t j = (row + r) % grid.columns, i = (row + r) / grid.columns % grid.rows;
+              const int64_t n = (row + r) / (grid.columns * grid.rows);
+              const int64_t pixel = (n * g.h + h.residue + i * g.stride.h) * g.w + v.residue + j * g.stride.w;
+              c[r] = dx + pixel * g.c + group * g.group_in();
+            }
+          },
+          [](float*, int64_t, int64_t) {});
     }
   });
 }
@@ -191,7 +208,7 @@ void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& w, c
     reference::conv2d_forward(g, x.data<float>(), w.data<float>(), bias_data(bias),
                               out.mutable_data<float>());
   } else {
-    forward(g, x.data<float>(), w, bias_data(bias), out.mutable_data<float>());
+    conv2d_forward_f32(g, x.data<float>(), w, bias_data(bias), out.mutable_data<float>(), {});
   }
 }
 

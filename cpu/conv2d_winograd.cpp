@@ -142,9 +142,24 @@ void multiply(const TiledConv& conv, const TransformedFilters& u, const TileBuff
     }
 }
 
+// The epilogue on the outputs of some tiles, which have just been written.
+void finish_tiles(const TiledConv& conv, const Epilogue<float>& epilogue, int64_t first, int64_t count,
+                  float* out) {
+  if (epilogue.empty()) return;
+  for (int64_t tile = first; tile < first + count; ++tile) {
+    const int64_t n = tile / (conv.tiles_h() * conv.tiles_w());
+    const int64_t h = tile / conv.tiles_w() % conv.tiles_h() * kTileSize,
+                  w = tile % conv.tiles_w() * kTileSize;
+    const int64_t pixels = std::min<int64_t>(kTileSize, conv.out_w - w);
+    for (int64_t i = h; i < std::min(h + kTileSize, conv.out_h); ++i)
+      epilogue.apply(out + ((n * conv.out_h + i) * conv.out_w + w) * conv.out_c, 0, 0, conv.out_c, pixels,
+                     conv.out_c);
+  }
+}
+
 // Few channels: a thread takes a few tiles through all three steps, in its second-level cache.
 void run_fused(const TiledConv& conv, const TransformedFilters& u, const float* in, const float* bias,
-               float* out) {
+               float* out, const Epilogue<float>& epilogue) {
   constexpr int64_t kTiles = 28;
   const WinogradKernels& kernels = winograd_kernels();
   const int64_t blocks = (conv.tiles() + kTiles - 1) / kTiles;
@@ -155,13 +170,14 @@ void run_fused(const TiledConv& conv, const TransformedFilters& u, const float* 
       kernels.patches(conv.in_grid(), in, first, count, buffers.layout(), buffers.v.data());
       for (int64_t k = 0; k < kComponents; ++k) multiply(conv, u, buffers, count, k, 0, u.panels());
       kernels.outputs(conv.out_grid(), buffers.m.data(), kTiles * conv.out_c, bias, first, count, out);
+      finish_tiles(conv, epilogue, first, count, out);
     }
   });
 }
 
 // Many channels: the filters are large, so every step runs over many tiles before the next begins.
 void run_in_steps(const TiledConv& conv, const TransformedFilters& u, const float* in, const float* bias,
-                  float* out) {
+                  float* out, const Epilogue<float>& epilogue) {
   constexpr int64_t kTiles = 512, kChunk = 4, kPanels = 4;
   const WinogradKernels& kernels = winograd_kernels();
   const TileBuffers buffers(conv, std::min(kTiles, conv.tiles()));
@@ -180,14 +196,16 @@ void run_in_steps(const TiledConv& conv, const TransformedFilters& u, const floa
     parallel_for(count, kChunk, [&](int64_t begin, int64_t end) {
       kernels.outputs(conv.out_grid(), buffers.m.data() + begin * conv.out_c, buffers.tiles * conv.out_c,
                       bias, first + begin, end - begin, out);
+      finish_tiles(conv, epilogue, first + begin, end - begin, out);
     });
   }
 }
 
-void run(const TiledConv& conv, const TransformedFilters& u, const float* in, const float* bias, float* out) {
+void run(const TiledConv& conv, const TransformedFilters& u, const float* in, const float* bias, float* out,
+         const Epilogue<float>& epilogue) {
   constexpr int64_t kFewProducts = 160 * 160;
-  if (conv.in_c * conv.out_c <= kFewProducts) run_fused(conv, u, in, bias, out);
-  else run_in_steps(conv, u, in, bias, out);
+  if (conv.in_c * conv.out_c <= kFewProducts) run_fused(conv, u, in, bias, out, epilogue);
+  else run_in_steps(conv, u, in, bias, out, epilogue);
 }
 
 // Steps of the weight gradient over one range of tiles: sums [component][o][c] of products of dy and x tiles.
@@ -286,19 +304,20 @@ bool use_winograd(const Conv2dGeometry& g) {
   return conv.tiles() >= kLeastTiles && conv.tiles_h() * conv.tiles_w() * 56 < 9 * g.out_h * g.out_w;
 }
 
-void winograd_forward(const Conv2dGeometry& g, const float* x, const Tensor& w, const float* bias, float* y) {
+void winograd_forward(const Conv2dGeometry& g, const float* x, const Tensor& w, const float* bias, float* y,
+                      const Epilogue<float>& epilogue) {
   const auto u = cached_filters<TransformedFilters>(w, FilterForm::Winograd, 0, [&] {
     auto filters = std::make_unique<TransformedFilters>(g.c, g.o);
     filters->from_forward(w.data<float>());
     return filters;
   });
-  run(forward_conv(g), *u, x, bias, y);
+  run(forward_conv(g), *u, x, bias, y, epilogue);
 }
 
 void winograd_backward_data(const Conv2dGeometry& g, const float* dy, const float* w, float* dx) {
   TransformedFilters u(g.o, g.c);
   u.from_backward(w);
-  run(data_conv(g), u, dy, nullptr, dx);
+  run(data_conv(g), u, dy, nullptr, dx, {});
 }
 
 void winograd_backward_weight(const Conv2dGeometry& g, const float* dy, const float* x, float* dw) {

@@ -75,21 +75,25 @@ struct Phase {
 
 template <class T>
 void depthwise_forward(const Conv2dGeometry& g, const T* x, const float* w, const float* bias, T* y,
-                       Activation activation, const float* slope) {
+                       const Epilogue<T>& epilogue) {
   const int64_t taps = g.kh * g.kw;
   const Scratch<float> weights(taps * g.c);  // [tap][channel]
   for (int64_t c = 0; c < g.c; ++c)
     for (int64_t tap = 0; tap < taps; ++tap) weights.data()[tap * g.c + c] = w[c * taps + tap];
   parallel_for(g.n * g.out_h, std::min(kRowsPerChunk, g.out_h), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
+    for (int64_t row = begin; row < end; ++row) {
+      T* to = y + row * g.out_w * g.c;
+      const bool later = epilogue.has_residual();  // comes before the activation
       kernels<T>().row({.window = forward_window(g, row % g.out_h),
                         .x = x + row / g.out_h * g.h * g.w * g.c,
                         .weight = weights.data(),
                         .bias = bias,
-                        .slope = slope,
-                        .activation = activation,
-                        .y = y + row * g.out_w * g.c,
+                        .slope = epilogue.slope(),
+                        .activation = later ? Activation::None : epilogue.activation(),
+                        .y = to,
                         .y_pixel = g.c});
+      if (later) epilogue.apply(to, 0, 0, g.c, g.out_w, g.c);
+    }
   });
 }
 
@@ -140,9 +144,9 @@ void depthwise_backward_weight(const Conv2dGeometry& g, const T* dy, const T* x,
 }
 
 template void depthwise_forward(const Conv2dGeometry&, const float*, const float*, const float*, float*,
-                                Activation, const float*);
+                                const Epilogue<float>&);
 template void depthwise_forward(const Conv2dGeometry&, const bfloat16*, const float*, const float*, bfloat16*,
-                                Activation, const float*);
+                                const Epilogue<bfloat16>&);
 template void depthwise_backward_data(const Conv2dGeometry&, const float*, const float*, float*);
 template void depthwise_backward_data(const Conv2dGeometry&, const bfloat16*, const float*, bfloat16*);
 template void depthwise_backward_weight(const Conv2dGeometry&, const float*, const float*, float*);

@@ -4,7 +4,13 @@
 //   y = act(bn(conv(x)) + residual)
 //
 // act is the PReLU if there is one, else the ReLU of bn if bn has it, else nothing. One function, so that
-// every network gets what can be had by seeing the steps together.
+// every network gets what can be had by seeing the steps together:
+//
+// - in training, normalisation, residual and activation take one pass (ops/batch_norm.h);
+// - in inference, that is in evaluation mode with gradients off, the normalisation disappears: with
+//   a = gamma / sqrt(running_var + eps), the convolution runs with the weights a w and the bias
+//   beta + a (b - running_mean), and residual and activation are applied where it writes its output. The
+//   folded weights are made once and again only when a weight or a statistic has changed (Derived).
 
 #include "tern/nn/layers.h"
 

@@ -52,12 +52,16 @@ Conv2d::Conv2d(Conv2dOptions options) : options_(options) {
   weight = init_kaiming({options.out, options.kernel.h, options.kernel.w, group_in}, fan_in);
   if (options.bias) bias = init_uniform({options.out}, init_bound(fan_in));
 }
-Tensor Conv2d::forward(const Tensor& x) {
-  return conv2d(x, weight, bias,
-                {.stride = options_.stride,
-                 .padding = options_.padding,
-                 .dilation = options_.dilation,
-                 .groups = options_.groups});
+tern::Conv2dOptions Conv2d::op_options() const {
+  return {.stride = options_.stride,
+          .padding = options_.padding,
+          .dilation = options_.dilation,
+          .groups = options_.groups};
+}
+Tensor Conv2d::forward(const Tensor& x) { return conv2d(x, weight, bias, op_options()); }
+Tensor Conv2d::run_fused(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dEpilogue& epilogue) {
+  const Call call(*this);
+  return conv2d_fused(x, w, b, op_options(), epilogue);
 }
 void Conv2d::visit(Visitor& visitor) {
   visitor.parameter("weight", weight, Layout::Convolution);

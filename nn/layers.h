@@ -43,9 +43,12 @@ class Conv2d final : public Module {
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
   std::string describe() const override;
+  // This convolution with other weights of the same shape and what follows it, for inference (nn/conv_bn.h).
+  Tensor run_fused(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dEpilogue& epilogue);
   Parameter weight, bias;
 
  private:
+  tern::Conv2dOptions op_options() const;
   Conv2dOptions options_;
 };
 
@@ -70,6 +73,7 @@ class BatchNorm2d final : public Module {
   Parameter weight, bias, running_mean, running_var;
   Parameter num_batches_tracked;  // i64 scalar
   bool has_relu() const { return options_.relu; }
+  double eps() const { return options_.eps; }
 
  private:
   Tensor run(const Tensor& x, const BatchNormFollowers& then);

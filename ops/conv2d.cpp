@@ -111,6 +111,27 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2d
   });
 }
 
+Tensor conv2d_fused(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options,
+                    const Conv2dEpilogue& epilogue) {
+  check<UsageError>(!grad_enabled(), "conv2d_fused: has no backward pass; hint: NoGradGuard, or conv2d");
+  check_types(x, w, bias);
+  const Conv2dGeometry g = conv2d_geometry(x.shape(), w.shape(), options);
+  const Tensor &residual = epilogue.residual, &slope = epilogue.slope;
+  if (residual.defined())
+    check<ShapeError>(residual.shape() == g.y_shape() && residual.dtype() == x.dtype(),
+                      "conv2d_fused: residual is ", describe(residual), ", the output ", x.dtype(), " ",
+                      g.y_shape());
+  check<ShapeError>(slope.defined() == (epilogue.activation == Activation::Prelu) &&
+                        (!slope.defined() || slope.shape() == Shape{g.o}),
+                    "conv2d_fused: PReLU needs a slope [", g.o, "]");
+  count_multiply_adds(g.pixels() * g.o * g.patch());
+  const Tensor y = Tensor::empty(g.y_shape(), like(x));
+  on_device(
+      x.device(), [&] { cpu::conv2d_forward_fused(g, x, w, bias, epilogue, y); },
+      [&] { cu::conv2d_forward_fused(g, x, w, bias, epilogue, y); });
+  return y;
+}
+
 Tensor conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& w) {
   const Tensor dx = Tensor::empty(g.x_shape(), like(dy));
   on_device(

@@ -20,6 +20,7 @@
 // for deep learning, 2016.
 
 #include "tern/core/tensor.h"
+#include "tern/ops/activation.h"
 
 namespace tern {
 
@@ -57,6 +58,17 @@ struct Conv2dGeometry {
 Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv2dOptions& options);
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias = {}, const Conv2dOptions& options = {});
+
+// A convolution and what follows it, in one pass and without history: y = act(conv(x) + bias + residual).
+struct Conv2dEpilogue {
+  Tensor residual = {};  // like y; may be undefined
+  Tensor slope = {};     // [O], f32 (f64 for f64): PReLU's
+  Activation activation = Activation::None;
+};
+// For inference: throws UsageError while gradients are recorded.
+Tensor conv2d_fused(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options,
+                    const Conv2dEpilogue& epilogue);
+
 Tensor conv2d_backward_data(const Conv2dGeometry& geometry, const Tensor& dy, const Tensor& w);
 Tensor conv2d_backward_weight(const Conv2dGeometry& geometry, const Tensor& dy, const Tensor& x);
 Tensor conv2d_backward_bias(const Conv2dGeometry& geometry, const Tensor& dy);
@@ -65,6 +77,8 @@ Tensor conv2d_backward_bias(const Conv2dGeometry& geometry, const Tensor& dy);
 namespace cpu {
 void conv2d_forward(const Conv2dGeometry&, const Tensor& x, const Tensor& w, const Tensor& bias,
                     const Tensor& y);
+void conv2d_forward_fused(const Conv2dGeometry&, const Tensor& x, const Tensor& w, const Tensor& bias,
+                          const Conv2dEpilogue&, const Tensor& y);
 void conv2d_backward_data(const Conv2dGeometry&, const Tensor& dy, const Tensor& w, const Tensor& dx);
 void conv2d_backward_weight(const Conv2dGeometry&, const Tensor& dy, const Tensor& x, const Tensor& dw);
 void conv2d_backward_bias(const Conv2dGeometry&, const Tensor& dy, const Tensor& db);
@@ -72,6 +86,8 @@ void conv2d_backward_bias(const Conv2dGeometry&, const Tensor& dy, const Tensor&
 namespace cu {
 void conv2d_forward(const Conv2dGeometry&, const Tensor& x, const Tensor& w, const Tensor& bias,
                     const Tensor& y);
+void conv2d_forward_fused(const Conv2dGeometry&, const Tensor& x, const Tensor& w, const Tensor& bias,
+                          const Conv2dEpilogue&, const Tensor& y);
 void conv2d_backward_data(const Conv2dGeometry&, const Tensor& dy, const Tensor& w, const Tensor& dx);
 void conv2d_backward_weight(const Conv2dGeometry&, const Tensor& dy, const Tensor& x, const Tensor& dw);
 void conv2d_backward_bias(const Conv2dGeometry&, const Tensor& dy, const Tensor& db);

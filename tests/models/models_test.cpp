@@ -99,6 +99,27 @@ TEST(LongNetworks, NamesAreThoseOfTheirPyTorchVersions) {
   EXPECT_FALSE(mobile.contains("linear7.prelu.weight"));
 }
 
+// With gradients on every module runs by itself; off, norms are folded and activations fused.
+TEST(LongNetworks, InferenceAgreesWithTheModulesOneByOne) {
+  for (const auto& arch : known_models()) {
+    SCOPED_TRACE(arch);
+    const ModelSpec spec = native_spec(arch);
+    const auto net = make_model(spec, 3);
+    const Tensor x = test::random_tensor({4, spec.size, spec.size, spec.channels});
+    (*net)(x);  // running statistics of its own
+    net->eval();
+    const Tensor apart = (*net)(x);
+    const NoGradGuard no_grad;
+    Tensor first;
+    test::for_each_thread_count([&](int threads) {
+      const Tensor together = (*net)(x);
+      test::expect_close(together, apart, 1e-5);
+      if (threads == 1) first = together;
+      test::expect_equal_bits(together, first);
+    });
+  }
+}
+
 TEST(LongNetworks, TakeEverySizeTheyAllow) {
   for (const auto& arch : known_models())
     for (const int size : {32, 41}) {
