@@ -48,27 +48,36 @@ PatchGrid reshaped(const PatchGrid& g) {
 
 // How the product is cut into tasks. Chosen from sizes only; the bits of the result do not depend on it.
 struct PatchTasks {
-  PatchTasks(const PatchGrid& grid, const PackedB& b) : blocks(grid, pixels(grid)) {
+  PatchTasks(const PatchGrid& grid, const PackedB& b)
+      : panels_per_task(panels(grid, b)),
+        column_tasks(panels_per_task == 0 ? 0 : (b.panels + panels_per_task - 1) / panels_per_task),
+        blocks(grid, pixels(grid, column_tasks)) {}
+  static int64_t panels(const PatchGrid& grid, const PackedB& b) {
     constexpr int64_t kCachedFilters = 192 * 1024;
     const int64_t wide = std::max<int64_t>(1, kCachedFilters / std::max<int64_t>(1, b.blocks.k * b.width));
-    const int64_t ranges = std::max<int64_t>(1, (b.panels + wide - 1) / wide);
-    panels_per_task = (b.panels + ranges - 1) / ranges;
-    column_tasks = panels_per_task == 0 ? 0 : (b.panels + panels_per_task - 1) / panels_per_task;
+    int64_t ranges = std::max<int64_t>(1, (b.panels + wide - 1) / wide);
+    // A photo alone: reading the filters is the work, so threads share them out instead of the image.
+    if (grid.count() <= kFewOutputs) ranges = std::max(ranges, std::min(b.panels, kTasks));
+    return (b.panels + ranges - 1) / ranges;
   }
-  static int64_t pixels(const PatchGrid& grid) {
-    constexpr int64_t kCachedFloats = 48 * 1024, kTasks = 16;
+  static int64_t pixels(const PatchGrid& grid, int64_t column_tasks) {
+    constexpr int64_t kCachedFloats = 48 * 1024;
     const int64_t cached = kCachedFloats / std::max<int64_t>(1, grid.channels * grid.step_h * grid.step_w);
-    return std::max<int64_t>(1, std::min(cached, grid.count() / kTasks));
+    const int64_t tasks = grid.count() <= kFewOutputs
+                              ? (kTasks + column_tasks - 1) / std::max<int64_t>(1, column_tasks)
+                              : kTasks;
+    return std::max<int64_t>(1, std::min(cached, grid.count() / tasks));
   }
   int64_t count() const { return blocks.count * column_tasks; }
 
-  RowBlocks blocks;
+  static constexpr int64_t kTasks = 16, kFewOutputs = 512;
   int64_t panels_per_task, column_tasks;
+  RowBlocks blocks;
 };
 
 // C[row, :] = patches(grid)[row, :] B (+ bias) for all grid positions; pointers(row, rows, c) sets c[0 ..
-// rows) to the rows of C. B is one block of depth. finish(row of C, first column, columns) is called for what
-// has just been written.
+// rows) to the rows of C. B is one block of depth. finish(first row of C, rows, first column, columns) is
+// called for what has just been written.
 template <class Pointers, class Finish>
 void multiply_patches(const PatchGrid& whole, const PackedB& b, const float* bias, Pointers&& pointers,
                       const Finish& finish) {
@@ -116,7 +125,7 @@ void multiply_patches(const PatchGrid& whole, const PackedB& b, const float* bia
                                           .columns = std::min(b.width, b.n - column)});
           }
           const int64_t first = first_panel * b.width, last = std::min(b.n, last_panel * b.width);
-          for (int64_t i = 0; i < used * size; ++i) finish(c[i], first, last - first);
+          finish(c[0], used * size, first, last - first);
         }
     }
   });
@@ -140,8 +149,8 @@ void conv2d_forward_f32(const Conv2dGeometry& g, const float* x, const Tensor& w
         [&](int64_t row, int64_t rows, float** c) {
           for (int64_t r = 0; r < rows; ++r) c[r] = y + (row + r) * g.o + first;
         },
-        [&](float* row, int64_t column, int64_t columns) {
-          if (!epilogue.empty()) epilogue.apply(row, first, column, columns, 1, g.o);
+        [&](float* row, int64_t rows, int64_t column, int64_t columns) {
+          if (!epilogue.empty()) epilogue.apply(row, first, column, columns, rows, g.o);
         });
   }
 }
@@ -182,7 +191,7 @@ void backward_data(const Conv2dGeometry& g, const float* dy, const float* w, flo
               c[r] = dx + pixel * g.c + group * g.group_in();
             }
           },
-          [](float*, int64_t, int64_t) {});
+          [](float*, int64_t, int64_t, int64_t) {});
     }
   });
 }
