@@ -98,6 +98,9 @@ const cpu::PeaksKernels& peaks_kernels() {
 
 }  // namespace
 
+OneThread::OneThread() : before_(num_threads()) { set_num_threads(1); }
+OneThread::~OneThread() { set_num_threads(before_); }
+
 Bench::Bench(BenchSettings settings, std::function<void(const BenchRow&)> on_row)
     : settings(std::move(settings)), on_row_(std::move(on_row)), idle_mib_(process_mib("VmRSS")) {}
 

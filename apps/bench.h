@@ -82,7 +82,20 @@ class Bench {
   double idle_mib_;
 };
 
+// Everything runs on the calling thread for a scope.
+class OneThread {
+ public:
+  OneThread();
+  ~OneThread();
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
 // One suite each.
+void bench_steps(Bench& bench);  // on the way from the naive loop to the packed product
 void bench_gemm(Bench& bench);
 void bench_conv(Bench& bench);
 void bench_norm(Bench& bench);  // batch norm and PReLU

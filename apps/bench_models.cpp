@@ -5,7 +5,6 @@
 
 #include "tern/apps/bench.h"
 #include "tern/core/autograd.h"
-#include "tern/core/parallel.h"
 #include "tern/data/synthetic.h"
 #include "tern/models/embedder.h"
 #include "tern/models/registry.h"
@@ -78,18 +77,6 @@ std::array<std::vector<uint8_t>, 3> draw_trio(int64_t person) {
   return {write_jpeg(draw_face(people, person, 0)), write_jpeg(draw_face(people, person, 1)),
           write_jpeg(draw_face(people, person + 1, 0))};
 }
-
-// Threads for a scope.
-class OneThread {
- public:
-  OneThread() : before_(num_threads()) { set_num_threads(1); }
-  ~OneThread() { set_num_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
 
 }  // namespace
 

@@ -26,11 +26,11 @@ struct Suite {
   const char* name;
   void (*run)(Bench&);
 };
-constexpr Suite kSuites[] = {{"gemm", bench_gemm},       {"conv", bench_conv},
-                             {"norm", bench_norm},       {"pool", bench_pool},
-                             {"loss", bench_loss},       {"optimizer", bench_optimizer},
-                             {"train", bench_train},     {"infer", bench_infer},
-                             {"triplet", bench_triplet}, {"overhead", bench_overhead}};
+constexpr Suite kSuites[] = {
+    {"steps", bench_steps},         {"gemm", bench_gemm},        {"conv", bench_conv},
+    {"norm", bench_norm},           {"pool", bench_pool},        {"loss", bench_loss},
+    {"optimizer", bench_optimizer}, {"train", bench_train},      {"infer", bench_infer},
+    {"triplet", bench_triplet},     {"overhead", bench_overhead}};
 
 std::vector<std::string> suite_names() {
   std::vector<std::string> names = {"peaks"};

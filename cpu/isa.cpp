@@ -34,10 +34,11 @@ Isa initial() {
   return isa;
 }
 
+#if defined(__x86_64__)
 // Whether the processor has tiles with bf16 products and the operating system lets this process use them. The
 // tile registers are large, so Linux grants them on request only.
 bool tiles_granted() {
-#if defined(__x86_64__) && defined(__linux__) && defined(SYS_arch_prctl)
+#if defined(__linux__) && defined(SYS_arch_prctl)
   constexpr unsigned kTiles = 1u << 24, kTilesBf16 = 1u << 22;  // CPUID leaf 7, EDX
   constexpr long kRequestPermission = 0x1023, kTileData = 18;   // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -48,6 +49,7 @@ bool tiles_granted() {
   return false;
 #endif
 }
+#endif
 
 std::atomic<Isa>& active() {
   static std::atomic<Isa> isa{initial()};
