@@ -57,8 +57,8 @@ class WeightTask {
                 plan.from_patches ? PaddedRows::Reads::Floats : PaddedRows::Reads::Vectors),
         x_runs_(plan.blocks.images * plan.blocks.rows),
         dy_runs_(plan.blocks.images * plan.blocks.rows),
-        dy_block_(plan.from_patches ? plan.blocks.images * plan.blocks.rows * g.out_w * padded_outputs()
-                                    : 0) {}
+        dy_ld_((g.group_out() + kWidest - 1) / kWidest * kWidest + kShift),
+        dy_block_(plan.blocks.images * plan.blocks.rows * g.out_w * dy_ld_) {}
 
   // Sums the blocks of the slice into dw, which is [o, patch] or, from patches, [group, patch, outputs].
   void run(int64_t slice, int64_t group, int64_t channel_block, float* dw) {
@@ -70,6 +70,7 @@ class WeightTask {
       padded_.load(block, group * g_.group_in() + channel);
       const float* dy = dy_ + (block.n * g_.out_h + block.i) * g_.out_w * g_.o + group * g_.group_out();
       rows_ = block.images * block.rows;
+      load_dy(dy);
       x_ahead_ = dy_ahead_ = {};
       if (i + 1 < last) {
         const RowBlocks::Block next = plan_.blocks.block(i + 1);
@@ -78,15 +79,21 @@ class WeightTask {
                              next.images * next.rows * g_.out_w, g_.group_out(), g_.o, calls());
       }
       for (int64_t r = 0; r < rows_; ++r) x_runs_.data()[r] = padded_.patch(r, 0) - padded_.patch(0, 0);
-      if (plan_.from_patches) add_from_patches(dy, dw + group * g_.patch() * g_.group_out(), i > first);
-      else add_by_taps(dy, channel, dw + group * g_.group_out() * g_.patch() + channel, i > first);
+      if (plan_.from_patches) add_from_patches(dw + group * g_.patch() * g_.group_out(), i > first);
+      else add_by_taps(channel, dw + group * g_.group_out() * g_.patch() + channel, i > first);
     }
   }
 
  private:
-  int64_t padded_outputs() const {
-    const int64_t width = gemm_kernels().tile_columns;
-    return (g_.group_out() + width - 1) / width * width;
+  // dy is copied to rows of whole panels, of a distance that spreads them over the cache sets.
+  static constexpr int64_t kWidest = 32, kShift = 16;
+  void load_dy(const float* dy) {
+    const int64_t outputs = g_.group_out();
+    for (int64_t pixel = 0; pixel < rows_ * g_.out_w; ++pixel) {
+      std::copy_n(dy + pixel * g_.o, outputs, dy_block_.data() + pixel * dy_ld_);
+      std::fill_n(dy_block_.data() + pixel * dy_ld_ + outputs, dy_ld_ - outputs, 0.0f);
+    }
+    for (int64_t r = 0; r < rows_; ++r) dy_runs_.data()[r] = r * g_.out_w * dy_ld_;
   }
   // Of the kernel for one block, about: what is asked for ahead is spread over them.
   int64_t calls() const {
@@ -98,15 +105,11 @@ class WeightTask {
     x_ahead_.step();
     dy_ahead_.step();
   }
-  void set_dy_runs(int64_t pixel) {
-    for (int64_t r = 0; r < rows_; ++r) dy_runs_.data()[r] = r * g_.out_w * pixel;
-  }
 
-  void add_by_taps(const float* dy, int64_t channel, float* dw, bool accumulate) {
+  void add_by_taps(int64_t channel, float* dw, bool accumulate) {
     const GemmKernels& kernels = gemm_kernels();
     const int64_t channels = std::min(channels_, g_.group_in() - channel), width = kernels.tile_columns;
     const Segments tiles(g_.group_out(), kernels.tile_rows);
-    set_dy_runs(g_.o);
     for (int64_t tap = 0; tap < g_.kh * g_.kw; ++tap)
       for (int64_t c0 = 0; c0 < channels; c0 += width)
         for (int64_t t = 0; t < tiles.count; ++t) {
@@ -116,8 +119,8 @@ class WeightTask {
             c[r] = dw + (o + r) * g_.patch() + tap * g_.group_in() + c0;
           step_ahead();
           kernels.by_columns[tiles.size(t)](
-              {.a = dy + o,
-               .a_stride = g_.o,
+              {.a = dy_block_.data() + o,
+               .a_stride = dy_ld_,
                .b = padded_.patch(0, 0) + padded_.tap(tap / g_.kw, tap % g_.kw) + c0,
                .b_stride = padded_.pixel_step(),
                .depth = g_.out_w,
@@ -130,15 +133,9 @@ class WeightTask {
         }
   }
 
-  // dy is copied to rows of whole panels.
-  void add_from_patches(const float* dy, float* dw, bool accumulate) {
+  void add_from_patches(float* dw, bool accumulate) {
     const GemmKernels& kernels = gemm_kernels();
-    const int64_t width = kernels.tile_columns, outputs = g_.group_out(), ld = padded_outputs();
-    for (int64_t pixel = 0; pixel < rows_ * g_.out_w; ++pixel) {
-      std::copy_n(dy + pixel * g_.o, outputs, dy_block_.data() + pixel * ld);
-      std::fill_n(dy_block_.data() + pixel * ld + outputs, ld - outputs, 0.0f);
-    }
-    set_dy_runs(ld);
+    const int64_t width = kernels.tile_columns, outputs = g_.group_out();
     const int64_t length = padded_.run_length();
     const Segments segments(length, kernels.tile_rows);
     const int64_t per_tile = segments.paired ? 2 : 1;
@@ -155,7 +152,7 @@ class WeightTask {
                                            .a_second = used == 2 ? a + padded_.run(run + 1) : nullptr,
                                            .a_stride = padded_.pixel_step(),
                                            .b = dy_block_.data() + column,
-                                           .b_stride = ld,
+                                           .b_stride = dy_ld_,
                                            .depth = g_.out_w,
                                            .runs = rows_,
                                            .a_run = x_runs_.data(),
@@ -175,6 +172,7 @@ class WeightTask {
   PaddedRows padded_;
   Prefetch x_ahead_, dy_ahead_;
   Scratch<int64_t> x_runs_, dy_runs_;
+  int64_t dy_ld_;
   Scratch<float> dy_block_;
 };
 

@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "tern/core/parallel.h"
+#include "tern/cpu/conv2d_rows.h"
+#include "tern/cpu/conv2d_winograd_tiles.h"
 #include "tern/cpu/filter_cache.h"
 #include "tern/cpu/gemm.h"
 #include "tern/cpu/isa.h"
@@ -22,33 +24,53 @@ std::atomic<bool>& winograd_switch() {
   return on;
 }
 
-// out = 3x3 convolution of in; the data gradient is one too, over dy with reversed filters.
-struct TiledConv {
-  int64_t n, in_h, in_w, in_c, out_h, out_w, out_c, start_h, start_w;
+// The filters of a TiledConv: w[out, 3, 3, in], or, reversed, w[in, 3, 3, out] turned by 180 degrees: dx is
+// the convolution of dy with these.
+struct Filters {
+  const float* w;
+  int64_t in, out;
+  bool reversed;
+  int64_t width = gemm_kernels().tile_columns;
+  int64_t panels = (out + width - 1) / width;
 
-  int64_t tiles_h() const { return (out_h + kTileSize - 1) / kTileSize; }
-  int64_t tiles_w() const { return (out_w + kTileSize - 1) / kTileSize; }
-  int64_t tiles() const { return n * tiles_h() * tiles_w(); }
-  TileGrid in_grid() const { return {in_h, in_w, in_c, tiles_h(), tiles_w(), start_h, start_w}; }
-  TileGrid out_grid() const { return {out_h, out_w, out_c, tiles_h(), tiles_w(), 0, 0}; }
+  // Inputs [first, first + count) of one panel of outputs: component k to to + k * component, as
+  // [input][kNr].
+  void transform(int64_t panel, int64_t first, int64_t count, int64_t component, float* to) const {
+    const WinogradKernels& kernels = winograd_kernels();
+    const int64_t o = panel * width, columns = std::min(width, out - o);
+    if (reversed) {
+      for (int64_t i = 0; i < count; ++i)
+        kernels.filter(w + (first + i) * 9 * out + o, out, columns, true, {component, 0, 0}, to + i * width);
+      return;
+    }
+    constexpr int64_t kBlock = 16;  // transposed on the way
+    const Scratch<float> rows(kComponents * width * kBlock);
+    for (int64_t c = 0; c < count; c += kBlock) {
+      for (int64_t r = 0; r < columns; ++r)
+        kernels.filter(w + (o + r) * 9 * in + first + c, in, kBlock, false, {width * kBlock, 0, width},
+                       rows.data() + r * kBlock);
+      for (int64_t k = 0; k < kComponents; ++k)
+        gemm_kernels().pack_panel_transposed(rows.data() + k * width * kBlock, kBlock, kBlock, columns,
+                                             to + k * component + c * width);
+    }
+  }
 };
-
-TiledConv forward_conv(const Conv2dGeometry& g) {
-  return {g.n, g.h, g.w, g.c, g.out_h, g.out_w, g.o, -g.padding.h, -g.padding.w};
-}
-TiledConv data_conv(const Conv2dGeometry& g) {
-  return {g.n, g.out_h, g.out_w, g.o, g.h, g.w, g.c, g.padding.h - 2, g.padding.w - 2};
-}
 
 // The filters as the right-hand sides of 36 products: [component][panel of outputs][input][kNr].
 class TransformedFilters {
  public:
-  TransformedFilters(int64_t in, int64_t out)
-      : in_(in),
-        out_(out),
-        width_(gemm_kernels().tile_columns),
-        panels_((out + width_ - 1) / width_),
-        data_(kComponents * panels_ * width_ * in) {}
+  explicit TransformedFilters(const Filters& f)
+      : in_(f.in), width_(f.width), panels_(f.panels), data_(kComponents * panels_ * width_ * in_) {
+    constexpr int64_t kBlock = 64;
+    const int64_t blocks = (in_ + kBlock - 1) / kBlock;
+    parallel_for(panels_ * blocks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        const int64_t first = t % blocks * kBlock;
+        f.transform(t / blocks, first, std::min(kBlock, in_ - first), panels_ * width_ * in_,
+                    panel(0, t / blocks) + first * width_);
+      }
+    });
+  }
 
   float* panel(int64_t component, int64_t p) const {
     return data_.data() + (component * panels_ + p) * width_ * in_;
@@ -56,67 +78,26 @@ class TransformedFilters {
   int64_t panels() const { return panels_; }
   int64_t width() const { return width_; }
 
-  // Of w[out, 3, 3, in], transposed on the way in blocks of 16 inputs.
-  void from_forward(const float* w) {
-    constexpr int64_t kBlock = 16;
-    const int64_t blocks = in_ / kBlock;
-    const ComponentLayout layout{width_ * kBlock, 0, gemm_kernels().tile_columns};
-    parallel_for(panels_ * blocks, 1, [&](int64_t begin, int64_t end) {
-      const Scratch<float> rows(kComponents * width_ * kBlock);
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t p = i / blocks, c = i % blocks * kBlock, columns = std::min(width_, out_ - p * width_);
-        for (int64_t o = 0; o < columns; ++o)
-          winograd_kernels().filter(w + (p * width_ + o) * 9 * in_ + c, in_, kBlock, false, layout,
-                                    rows.data() + o * kBlock);
-        for (int64_t k = 0; k < kComponents; ++k)
-          gemm_kernels().pack_panel_transposed(rows.data() + k * width_ * kBlock, kBlock, kBlock, columns,
-                                               panel(k, p) + c * width_);
-      }
-    });
-  }
-
-  // Of w[in, 3, 3, out], turned by 180 degrees: dx is the convolution of dy with these.
-  void from_backward(const float* w) {
-    const ComponentLayout layout{panels_ * width_ * in_, 0, width_ * in_};
-    parallel_for(in_, 4, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        winograd_kernels().filter(w + i * 9 * out_, out_, out_, true, layout, data_.data() + i * width_);
-    });
-  }
-
  private:
-  int64_t in_, out_, width_, panels_;
+  int64_t in_, width_, panels_;
   Scratch<float> data_;
 };
 
-// Transformed patches [component][tile][kRowStride] and products [component][tile][out_c] of a range of
+// Transformed patches [component][tile][row] and products [component][tile][out_c] of a range of
 // tiles.
 struct TileBuffers {
   TileBuffers(const TiledConv& conv, int64_t tiles)
-      : tiles(tiles), v(kComponents * tiles * kRowStride), m(kComponents * tiles * conv.out_c) {}
+      : tiles(tiles),
+        row(conv.in_c + kCacheShift),
+        v(kComponents * tiles * row),
+        m(kComponents * tiles * conv.out_c) {}
   ComponentLayout layout() const {
     const int64_t width = gemm_kernels().tile_columns;
-    return {tiles * kRowStride, kRowStride, width};
+    return {tiles * row, row, width};
   }
-  int64_t tiles;
+  int64_t tiles, row;
   Scratch<float> v, m;
 };
-
-// A sum of many products of mixed signs loses accuracy with its length, and Winograd's transforms magnify
-// that: longer sums are cut into blocks of this many products.
-constexpr int64_t kSumLength = 128;
-
-// One tile of a product, block by block; job.depth is the whole length.
-void multiply_tile(TileKernel kernel, TileJob job, int64_t a_step, int64_t b_step) {
-  const int64_t depth = job.depth;
-  for (int64_t k = 0; k < depth; k += kSumLength) {
-    job.depth = std::min(kSumLength, depth - k);
-    kernel(job);
-    job.a += kSumLength * a_step;
-    job.b += kSumLength * b_step;
-    job.accumulate = true;
-  }
-}
 
 // m = v u for one component and the panels [first, last).
 void multiply(const TiledConv& conv, const TransformedFilters& u, const TileBuffers& buffers, int64_t count,
@@ -131,8 +112,8 @@ void multiply(const TiledConv& conv, const TransformedFilters& u, const TileBuff
       for (int64_t r = 0; r < rows; ++r)
         c[r] = buffers.m.data() + (component * buffers.tiles + row + r) * conv.out_c;
       multiply_tile(kernels.by_rows[rows],
-                    {.a = buffers.v.data() + (component * buffers.tiles + row) * kRowStride,
-                     .a_stride = kRowStride,
+                    {.a = buffers.v.data() + (component * buffers.tiles + row) * buffers.row,
+                     .a_stride = buffers.row,
                      .b = u.panel(component, panel),
                      .depth = conv.in_c,
                      .c = c,
@@ -186,7 +167,7 @@ void run_in_steps(const TiledConv& conv, const TransformedFilters& u, const floa
     const int64_t count = std::min(kTiles, conv.tiles() - first);
     parallel_for(count, kChunk, [&](int64_t begin, int64_t end) {
       kernels.patches(conv.in_grid(), in, first + begin, end - begin, buffers.layout(),
-                      buffers.v.data() + begin * kRowStride);
+                      buffers.v.data() + begin * buffers.row);
     });
     parallel_for(kComponents * ranges, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
@@ -208,77 +189,54 @@ void run(const TiledConv& conv, const TransformedFilters& u, const float* in, co
   else run_in_steps(conv, u, in, bias, out, epilogue);
 }
 
-// Steps of the weight gradient over one range of tiles: sums [component][o][c] of products of dy and x tiles.
-class WeightSums {
- public:
-  explicit WeightSums(const Conv2dGeometry& g)
-      : g_(g),
-        conv_(forward_conv(g)),
-        width_(gemm_kernels().tile_columns),
-        panels_((g.c + width_ - 1) / width_),
-        capacity_(std::min(kTiles, conv_.tiles())),
-        x_(kComponents * panels_ * width_ * capacity_),
-        dy_(kComponents * g.o * capacity_),
-        sums_(kComponents * g.o * g.c) {}
+// Few tiles for many channels: the transformed filters would be the largest thing by far and be used once. A
+// thread transforms a block of them into its second-level cache and uses it at once. The same sums in the
+// same order.
 
-  void run(const float* dy, const float* x, float* dw) {
-    for (int64_t first = 0; first < conv_.tiles(); first += kTiles) {
-      const int64_t count = std::min(kTiles, conv_.tiles() - first);
-      transform(dy, x, first, count);
-      multiply(count, first > 0);
-    }
-    parallel_for(g_.o, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t o = begin; o < end; ++o)
-        winograd_kernels().gradient(sums_.data() + o * g_.c, g_.o * g_.c, g_.c, dw + o * 9 * g_.c);
-    });
-  }
-
- private:
-  static constexpr int64_t kTiles = kMaxDepth;
-
-  // x to panels [component][panel][tile][kNr], dy to [component][tile][o].
-  void transform(const float* dy, const float* x, int64_t first, int64_t count) {
-    const WinogradKernels& kernels = winograd_kernels();
-    const ComponentLayout x_layout{panels_ * width_ * capacity_, width_, width_ * capacity_};
-    const ComponentLayout dy_layout{capacity_ * g_.o, g_.o, width_};
-    parallel_for(count, 4, [&](int64_t begin, int64_t end) {
-      kernels.patches(conv_.in_grid(), x, first + begin, end - begin, x_layout, x_.data() + begin * width_);
-      kernels.tiles(conv_.out_grid(), dy, first + begin, end - begin, dy_layout, dy_.data() + begin * g_.o);
-    });
-  }
-
-  void multiply(int64_t count, bool accumulate) {
-    const GemmKernels& kernels = gemm_kernels();
-    const int64_t steps = (g_.o + kernels.tile_rows - 1) / kernels.tile_rows;
-    const int64_t tile_rows = (g_.o + steps - 1) / steps;
-    parallel_for(kComponents * panels_, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t k = i / panels_, column = i % panels_ * width_;
-        for (int64_t o = 0; o < g_.o; o += tile_rows) {
-          const int64_t rows = std::min(tile_rows, g_.o - o);
+void run_by_filters(const TiledConv& conv, const Filters& filters, const float* in, const float* bias,
+                    float* out, const Epilogue<float>& epilogue) {
+  constexpr int64_t kChunk = 4, kOutputs = 64;
+  const WinogradKernels& kernels = winograd_kernels();
+  const GemmKernels& gemm = gemm_kernels();
+  const int64_t count = conv.tiles(), width = filters.width, group = std::max<int64_t>(1, kOutputs / width);
+  const TileBuffers buffers(conv, count);
+  const Segments rows(count, gemm.tile_rows);
+  parallel_for(count, kChunk, [&](int64_t begin, int64_t end) {
+    kernels.patches(conv.in_grid(), in, begin, end - begin, buffers.layout(),
+                    buffers.v.data() + begin * buffers.row);
+  });
+  parallel_for((filters.panels + group - 1) / group, 1, [&](int64_t begin, int64_t end) {
+    const int64_t block = kSumLength * width;  // one component of one panel
+    const Scratch<float> u(kComponents * group * block);
+    for (int64_t g = begin; g < end; ++g)
+      for (int64_t k = 0; k < conv.in_c; k += kSumLength) {
+        const int64_t depth = std::min(kSumLength, conv.in_c - k), first = g * group;
+        const int64_t last = std::min(filters.panels, first + group);
+        for (int64_t p = first; p < last; ++p)
+          filters.transform(p, k, depth, group * block, u.data() + (p - first) * block);
+        for (int64_t i = 0; i < kComponents * (last - first) * rows.count; ++i) {
+          const int64_t row = rows.begin(i % rows.count), used = rows.size(i % rows.count);
+          const int64_t p = i / rows.count % (last - first), component = i / rows.count / (last - first);
           float* c[kMaxTileRows];
-          for (int64_t r = 0; r < rows; ++r) c[r] = sums_.data() + (k * g_.o + o + r) * g_.c;
-          multiply_tile(kernels.by_columns[rows],
-                        {.a = dy_.data() + k * capacity_ * g_.o + o,
-                         .a_stride = g_.o,
-                         .b = x_.data() + i * width_ * capacity_,
-                         .b_stride = width_,
-                         .depth = count,
-                         .c = c,
-                         .column = column,
-                         .columns = std::min(width_, g_.c - column),
-                         .accumulate = accumulate},
-                        g_.o, width_);
+          for (int64_t r = 0; r < used; ++r)
+            c[r] = buffers.m.data() + (component * count + row + r) * conv.out_c;
+          gemm.by_rows[used]({.a = buffers.v.data() + (component * count + row) * buffers.row + k,
+                              .a_stride = buffers.row,
+                              .b = u.data() + (component * group + p) * block,
+                              .depth = depth,
+                              .c = c,
+                              .column = (first + p) * width,
+                              .columns = std::min(width, conv.out_c - (first + p) * width),
+                              .accumulate = k > 0});
         }
       }
-    });
-  }
-
-  const Conv2dGeometry& g_;
-  TiledConv conv_;
-  int64_t width_, panels_, capacity_;
-  Scratch<float> x_, dy_, sums_;
-};
+  });
+  parallel_for(count, kChunk, [&](int64_t begin, int64_t end) {
+    kernels.outputs(conv.out_grid(), buffers.m.data() + begin * conv.out_c, count * conv.out_c, bias, begin,
+                    end - begin, out);
+    finish_tiles(conv, epilogue, begin, end - begin, out);
+  });
+}
 
 }  // namespace
 
@@ -306,22 +264,19 @@ bool use_winograd(const Conv2dGeometry& g) {
 
 void winograd_forward(const Conv2dGeometry& g, const float* x, const Tensor& w, const float* bias, float* y,
                       const Epilogue<float>& epilogue) {
-  const auto u = cached_filters<TransformedFilters>(w, FilterForm::Winograd, 0, [&] {
-    auto filters = std::make_unique<TransformedFilters>(g.c, g.o);
-    filters->from_forward(w.data<float>());
-    return filters;
-  });
-  run(forward_conv(g), *u, x, bias, y, epilogue);
+  const TiledConv conv = forward_conv(g);
+  const Filters filters{w.data<float>(), g.c, g.o, false};
+  if (grad_enabled() && conv.tiles() <= kFewTiles) return run_by_filters(conv, filters, x, bias, y, epilogue);
+  const auto u = cached_filters<TransformedFilters>(
+      w, FilterForm::Winograd, 0, [&] { return std::make_unique<TransformedFilters>(filters); });
+  run(conv, *u, x, bias, y, epilogue);
 }
 
 void winograd_backward_data(const Conv2dGeometry& g, const float* dy, const float* w, float* dx) {
-  TransformedFilters u(g.o, g.c);
-  u.from_backward(w);
-  run(data_conv(g), u, dy, nullptr, dx, {});
-}
-
-void winograd_backward_weight(const Conv2dGeometry& g, const float* dy, const float* x, float* dw) {
-  WeightSums(g).run(dy, x, dw);
+  const TiledConv conv = data_conv(g);
+  const Filters filters{w, g.o, g.c, true};
+  if (conv.tiles() <= kFewTiles) return run_by_filters(conv, filters, dy, nullptr, dx, {});
+  run(conv, TransformedFilters(filters), dy, nullptr, dx, {});
 }
 
 }  // namespace tern::cpu

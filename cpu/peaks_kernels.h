@@ -22,13 +22,16 @@ struct PeaksTileKernels {
 
 namespace baseline {
 extern const PeaksKernels peaks_table;
-}
+extern const PeaksTileKernels peaks_tile_table;
+}  // namespace baseline
 namespace avx2 {
 extern const PeaksKernels peaks_table;
-}
+extern const PeaksTileKernels peaks_tile_table;
+}  // namespace avx2
 namespace avx512 {
 extern const PeaksKernels peaks_table;
-}
+extern const PeaksTileKernels peaks_tile_table;
+}  // namespace avx512
 namespace amx {
 extern const PeaksTileKernels peaks_tile_table;
 }

@@ -160,13 +160,13 @@ void filter(const float* g, int64_t g_tap, int64_t channels, bool reversed, Comp
   }
 }
 
-void gradient(const float* m, int64_t component, int64_t channels, float* dw) {
+void gradient(const float* m, int64_t component, int64_t channels, int64_t dw_tap, float* dw) {
   for (int64_t c = 0; c < channels; c += kLanes) {
     V x[kComponents], y[9];
 #pragma GCC unroll 36
     for (int k = 0; k < kComponents; ++k) x[k] = V::load(m + k * component + c);
     both_ways<Interpolate3, 6, 3>(x, y);
-    for (int k = 0; k < 9; ++k) y[k].store(dw + k * channels + c);
+    for (int k = 0; k < 9; ++k) y[k].store(dw + k * dw_tap + c);
   }
 }
 

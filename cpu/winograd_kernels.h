@@ -46,8 +46,9 @@ struct WinogradKernels {
   // unused. reversed: of the filter turned by 180 degrees.
   void (*filter)(const float* g, int64_t g_tap, int64_t channels, bool reversed, ComponentLayout to,
                  float* u);
-  // 3x3 gradients A'^T m A' [3][3][channels] from the components at m + k * component.
-  void (*gradient)(const float* m, int64_t component, int64_t channels, float* dw);
+  // 3x3 gradients A'^T m A', dw[3][3][channels] with its taps dw_tap floats apart, from the components at
+  // m + k * component.
+  void (*gradient)(const float* m, int64_t component, int64_t channels, int64_t dw_tap, float* dw);
 };
 
 const WinogradKernels& winograd_kernels();

@@ -210,15 +210,37 @@ TEST(Conv2d, WinogradWithinFiveMillionthsOfDouble) {
   }
 }
 
-// Large filters run step by step over all tiles; the direct sums, ten times as accurate, are the oracle.
-TEST(Conv2d, WinogradOfManyChannelsAgreesWithDirectSums) {
-  const Conv2dGeometry g = conv2d_geometry({35, 4, 4, 192}, {160, 3, 3, 192}, {.padding = 1});
+// Against the direct sums, ten times as accurate: large filters and few tiles, whose filters are transformed
+// block by block and whose gradient is made in one go, and so many tiles that they come in several ranges.
+void expect_winograd_agrees_with_direct(const Conv2dGeometry& g) {
   const Tensor x = random_tensor(g.x_shape(), DType::F32, 1), w = random_tensor(g.w_shape(), DType::F32, 2);
   const Tensor b = random_tensor({g.o}, DType::F32, 3), dy = random_tensor(g.y_shape(), DType::F32, 4);
   cpu::set_winograd_enabled(false);
   const Passes direct = run(g, x, w, b, dy);
   cpu::set_winograd_enabled(true);
   expect_winograd_accuracy(g, direct, x, w, b, dy);
+}
+
+TEST(Conv2d, WinogradOfManyChannelsAgreesWithDirectSums) {
+  expect_winograd_agrees_with_direct(conv2d_geometry({35, 4, 4, 192}, {160, 3, 3, 192}, {.padding = 1}));
+}
+
+TEST(Conv2d, WinogradOfManyTilesAgreesWithDirectSums) {
+  expect_winograd_agrees_with_direct(conv2d_geometry({90, 12, 8, 32}, {32, 3, 3, 32}, {.padding = 1}));
+}
+
+// A trained model keeps its filters transformed, training transforms them block by block: the same sums.
+TEST(Conv2d, WinogradHasTheSameBitsWithAndWithoutRecording) {
+  const Conv2dGeometry g = conv2d_geometry({35, 4, 4, 176}, {160, 3, 3, 176}, {.padding = 1});
+  ASSERT_TRUE(cpu::use_winograd(g));
+  const Tensor x = random_tensor(g.x_shape()), w = random_tensor(g.w_shape());
+  for_each_isa([&](cpu::Isa isa) {
+    const Tensor training = nan_tensor(g.y_shape()), inference = nan_tensor(g.y_shape());
+    cpu::conv2d_forward(g, x, w, {}, training);
+    NoGradGuard no_grad;
+    cpu::conv2d_forward(g, x, w, {}, inference);
+    EXPECT_EQ(training.to_vector(), inference.to_vector()) << text(g, isa);
+  });
 }
 
 TEST(Conv2d, EmptyBatch) {
