@@ -1,8 +1,7 @@
 // Convolution on tiles, as products of patches and weights, like the f32 passes (cpu/conv2d.cpp,
 // cpu/conv2d_weight.cpp). The patches of a task's pixels are gathered block of depth by block of depth into
 // its cache and never stored as a whole; those of a 1x1 convolution are multiplied where they lie. The weight
-// gradient is dy^T patches(x), its depth the pixels: dy is transposed and the patches are interleaved in
-// blocks of 512 pixels.
+// gradient is in cpu/conv2d_tile_weight.cpp.
 
 #include "tern/cpu/conv2d_tile.h"
 
@@ -99,121 +98,6 @@ void backward_data(const Conv2dGeometry& g, const bfloat16* dy, const float* w, 
   });
 }
 
-// How the weight gradient of one group [outputs, patch] is cut into tasks: ranges of panels, so that a task's
-// sums and its interleaved patches fit in the second-level cache, and slices of the pixels where there are
-// few. Slices are added in order; the cut depends on sizes only.
-struct WeightCut {
-  explicit WeightCut(const Conv2dGeometry& g) : depth(g.pixels()) {
-    constexpr int64_t kCacheBytes = 768 << 10, kEnoughTasks = 16;
-    const int64_t all = (g.patch() + kTileBlock - 1) / kTileBlock, rows = tile_rounded(g.group_out());
-    const int64_t most =
-        std::max<int64_t>(1, kCacheBytes / ((kTileMaxSteps * kTileStep * 2 + rows * 4) * kTileBlock));
-    const int64_t ranges = (all + most - 1) / most;
-    panels = (all + ranges - 1) / ranges;
-    column_ranges = (all + panels - 1) / panels;
-    const int64_t tasks = column_ranges * g.groups;
-    slices = tasks * 2 >= kEnoughTasks ? 1 : std::min(depth.count, (kEnoughTasks + tasks - 1) / tasks);
-  }
-  int64_t tasks(const Conv2dGeometry& g) const { return slices * g.groups * column_ranges; }
-
-  TileDepth depth;  // of pixels
-  int64_t panels, column_ranges, slices;
-};
-
-class WeightTask {
- public:
-  WeightTask(const Conv2dGeometry& g, const WeightCut& cut, const bfloat16* dy, const bfloat16* x)
-      : g_(g),
-        cut_(cut),
-        dy_(dy),
-        x_(x),
-        rows_(tile_rounded(g.group_out())),
-        turned_(rows_ * cut.depth.stride()),
-        patches_(kTileStep * patch_stride()),
-        panels_(cut.panels * kTileBlock * cut.depth.length),
-        sums_(rows_ * cut.panels * kTileBlock),
-        out_(rows_) {}
-
-  // Sums its slice into its columns of dw.
-  void run(int64_t task, float* dw) {
-    const int64_t range = task % cut_.column_ranges;
-    const int64_t group = task / cut_.column_ranges % g_.groups;
-    const int64_t slice = task / (cut_.column_ranges * g_.groups);
-    const int64_t first = slice * cut_.depth.count / cut_.slices;
-    const int64_t last = (slice + 1) * cut_.depth.count / cut_.slices;
-    const int64_t k = range * cut_.panels * kTileBlock;
-    const int64_t columns = std::min(g_.patch() - k, cut_.panels * kTileBlock);
-    for (int64_t o = 0; o < g_.group_out(); ++o)
-      out_.data()[o] = dw + (group * g_.group_out() + o) * g_.patch() + k;
-    const Grid grid = forward_grid(g_, x_, group);
-    const TileKernels& kernels = tile_kernels();
-    for (int64_t block = first; block < last; ++block) {
-      const int64_t pixel = cut_.depth.begin(block), depth = cut_.depth.size(block);
-      kernels.transpose(dy_ + pixel * g_.o + group * g_.group_out(), g_.o, depth, g_.group_out(),
-                        turned_.data(), cut_.depth.stride());
-      interleave_patches(grid, pixel, depth, k, columns);
-      kernels.multiply({.a = turned_.data(),
-                        .a_stride = cut_.depth.stride() * static_cast<int64_t>(sizeof(bfloat16)),
-                        .rows = g_.group_out(),
-                        .b = panels_.data(),
-                        .panel = cut_.depth.steps(block) * kTilePanelStep,
-                        .panels = (columns + kTileBlock - 1) / kTileBlock,
-                        .steps = cut_.depth.steps(block),
-                        .sums = sums_.data(),
-                        .first = block == first,
-                        .last = block + 1 == last,
-                        .out = out_.data(),
-                        .column = 0,
-                        .columns = columns,
-                        .out_bf16 = false,
-                        .bias = nullptr});
-    }
-  }
-
- private:
-  int64_t patch_stride() const { return cut_.panels * kTileBlock; }
-
-  void interleave_patches(const Grid& grid, int64_t pixel, int64_t depth, int64_t k, int64_t columns) {
-    const TileKernels& kernels = tile_kernels();
-    const int64_t panel = (depth + kTileStep - 1) / kTileStep * kTilePanelStep;
-    for (int64_t i = 0, step = 0; i < depth; i += kTileStep, ++step) {
-      const int64_t n = std::min(kTileStep, depth - i);
-      kernels.gather(grid, pixel + i, n, k, columns, patches_.data(), patch_stride());
-      for (int64_t column = 0, p = 0; column < columns; column += kTileBlock, ++p)
-        kernels.interleave(patches_.data() + column, patch_stride(), n,
-                           std::min(kTileBlock, columns - column),
-                           panels_.data() + p * panel + step * kTilePanelStep);
-    }
-  }
-
-  const Conv2dGeometry& g_;
-  const WeightCut& cut_;
-  const bfloat16* dy_;
-  const bfloat16* x_;
-  int64_t rows_;
-  Scratch<bfloat16> turned_, patches_, panels_;
-  Scratch<float> sums_;
-  Scratch<void*> out_;
-};
-
-void backward_weight(const Conv2dGeometry& g, const bfloat16* dy, const bfloat16* x, float* dw) {
-  const int64_t count = g.o * g.patch();
-  if (g.pixels() == 0) return std::fill_n(dw, count, 0.0f), void();
-  const WeightCut cut(g);
-  const Scratch<float> partial(cut.slices == 1 ? 1 : cut.slices * count);
-  parallel_for(cut.tasks(g), 1, [&](int64_t begin, int64_t end) {
-    WeightTask task(g, cut, dy, x);
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t slice = i / (cut.column_ranges * g.groups);
-      task.run(i, cut.slices == 1 ? dw : partial.data() + slice * count);
-    }
-  });
-  if (cut.slices == 1) return;
-  parallel_for(count, 4096, [&](int64_t begin, int64_t end) {
-    conv_kernels().sum_rows(partial.data() + begin, count, cut.slices, end - begin, dw + begin);
-  });
-}
-
 // The f32 weights that the f32 kernels take in place of the tiles: rounded to bf16 as well.
 Tensor rounded(const Tensor& w) {
   const Tensor narrow = Tensor::empty(w.shape(), {.dtype = DType::BF16});
@@ -251,7 +135,8 @@ void conv2d_backward_data_bf16(const Conv2dGeometry& g, const Tensor& dy, const 
 void conv2d_backward_weight_bf16(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x,
                                  const Tensor& dw) {
   if (on_tiles(g))
-    return backward_weight(g, dy.data<bfloat16>(), x.data<bfloat16>(), Tensor(dw).mutable_data<float>());
+    return conv2d_backward_weight_tiles(g, dy.data<bfloat16>(), x.data<bfloat16>(),
+                                        Tensor(dw).mutable_data<float>());
   if (on_depthwise(g))
     return depthwise_backward_weight(g, dy.data<bfloat16>(), x.data<bfloat16>(),
                                      Tensor(dw).mutable_data<float>());

@@ -14,4 +14,7 @@ void conv2d_backward_data_bf16(const Conv2dGeometry& g, const Tensor& dy, const 
 void conv2d_backward_weight_bf16(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x,
                                  const Tensor& dw);
 
+// Where there are tiles, twins included (cpu/conv2d_tile_weight.cpp).
+void conv2d_backward_weight_tiles(const Conv2dGeometry& g, const bfloat16* dy, const bfloat16* x, float* dw);
+
 }  // namespace tern::cpu

@@ -15,9 +15,28 @@ constexpr int64_t kTileElements = kTileRows * kTileDepth;
 
 // --- the product ---
 
-template <int kRowTiles, int kColumnTiles>
-TERN_INLINE void multiply_block(Tiles& t, const char* a, int64_t stride, const bfloat16* b, int64_t steps,
-                                bool first, float* sums) {
+// Where the steps of a block lie: one behind the other, or scattered.
+struct Sequence {
+  const char* a;
+  int64_t stride;
+  const bfloat16* b;
+  TERN_INLINE const char* a_of(int64_t k) const { return a + k * kTileBytes; }
+  TERN_INLINE const char* low_a_of(int64_t k) const { return a + k * kTileBytes + kTileRows * stride; }
+  TERN_INLINE const bfloat16* b_of(int64_t k) const { return b + k * kTilePanelStep; }
+};
+struct Scattered {
+  const bfloat16* a;
+  const bfloat16* b;
+  const int32_t* a_at;
+  const int32_t* b_at;
+  static constexpr int64_t stride = kTileBytes;
+  TERN_INLINE const bfloat16* a_of(int64_t k) const { return a + a_at[k]; }
+  TERN_INLINE const bfloat16* low_a_of(int64_t k) const { return a + a_at[k] + kTileElements; }
+  TERN_INLINE const bfloat16* b_of(int64_t k) const { return b + b_at[k]; }
+};
+
+template <int kRowTiles, int kColumnTiles, class Steps>
+TERN_INLINE void multiply_block(Tiles& t, const Steps& at, int64_t steps, bool first, float* sums) {
   constexpr bool kLow = kRowTiles == 2, kRight = kColumnTiles == 2;
   float* low = sums + kTileRows * kTileBlock;
   if (first) {
@@ -31,8 +50,9 @@ TERN_INLINE void multiply_block(Tiles& t, const char* a, int64_t stride, const b
     if constexpr (kLow) t.load<2>(low, kSumsStride);
     if constexpr (kLow && kRight) t.load<3>(low + kTileRows, kSumsStride);
   }
-  for (int64_t k = 0; k < steps; ++k, a += kTileBytes, b += kTilePanelStep) {
-    t.load<4>(a, stride);
+  for (int64_t k = 0; k < steps; ++k) {
+    const bfloat16* b = at.b_of(k);
+    t.load<4>(at.a_of(k), at.stride);
     t.load<6>(b, kTileBytes);
     t.multiply_add<0, 4, 6>();
     if constexpr (kRight) {
@@ -40,7 +60,7 @@ TERN_INLINE void multiply_block(Tiles& t, const char* a, int64_t stride, const b
       t.multiply_add<1, 4, 7>();
     }
     if constexpr (kLow) {
-      t.load<5>(a + kTileRows * stride, stride);
+      t.load<5>(at.low_a_of(k), at.stride);
       t.multiply_add<2, 5, 6>();
       if constexpr (kRight) t.multiply_add<3, 5, 7>();
     }
@@ -49,6 +69,19 @@ TERN_INLINE void multiply_block(Tiles& t, const char* a, int64_t stride, const b
   if constexpr (kRight) t.store<1>(sums + kTileRows, kSumsStride);
   if constexpr (kLow) t.store<2>(low, kSumsStride);
   if constexpr (kLow && kRight) t.store<3>(low + kTileRows, kSumsStride);
+}
+
+// The block of as many tiles as rows and columns ask for.
+template <class Steps>
+TERN_INLINE void multiply_part(Tiles& t, const Steps& at, int64_t steps, int64_t rows, int64_t columns,
+                               bool first, float* sums) {
+  if (rows > kTileRows) {
+    if (columns > kTileRows) multiply_block<2, 2>(t, at, steps, first, sums);
+    else multiply_block<2, 1>(t, at, steps, first, sums);
+  } else {
+    if (columns > kTileRows) multiply_block<1, 2>(t, at, steps, first, sums);
+    else multiply_block<1, 1>(t, at, steps, first, sums);
+  }
 }
 
 // sums + bias to the rows of C.
@@ -84,18 +117,34 @@ void multiply(const TileProduct& p) {
       const int64_t row = block * kTileBlock, rows = smaller(kTileBlock, p.rows - row);
       const char* a = reinterpret_cast<const char*>(p.a) + row * p.a_stride;
       float* sums = p.first && p.last ? own : p.sums + (panel * blocks + block) * kTileBlock * kTileBlock;
-      if (rows > kTileRows) {
-        if (columns > kTileRows) multiply_block<2, 2>(tiles, a, p.a_stride, b, p.steps, p.first, sums);
-        else multiply_block<2, 1>(tiles, a, p.a_stride, b, p.steps, p.first, sums);
-      } else {
-        if (columns > kTileRows) multiply_block<1, 2>(tiles, a, p.a_stride, b, p.steps, p.first, sums);
-        else multiply_block<1, 1>(tiles, a, p.a_stride, b, p.steps, p.first, sums);
-      }
+      multiply_part(tiles, Sequence{a, p.a_stride, b}, p.steps, rows, columns, p.first, sums);
       if (!p.last) continue;
       if (p.out_bf16) store_block<bfloat16>(p, sums, row, rows, column, columns);
       else store_block<float>(p, sums, row, rows, column, columns);
     }
   }
+}
+
+void multiply_scattered(const TileScatter& p) {
+  Tiles tiles;
+  alignas(64) float own[kTileBlock * kTileBlock];
+  float* sums = p.sums;
+  for (int64_t row = 0; row < p.rows; row += kTileBlock)
+    for (int64_t column = 0; column < p.columns; column += kTileBlock, sums += kTileBlock * kTileBlock) {
+      const int64_t rows = smaller(kTileBlock, p.rows - row),
+                    columns = smaller(kTileBlock, p.columns - column);
+      const Scattered at{p.a + row * kTileDepth, p.b + column * kTileDepth, p.a_at, p.b_at};
+      float* block = p.first && p.last ? own : sums;
+      multiply_part(tiles, at, p.steps, rows, columns, p.first, block);
+      if (!p.last) continue;
+      for (int64_t r = 0; r < rows; ++r) {
+        float* out = p.out + (row + r) * p.ld + column;
+        const float* from = block + r * kTileBlock;
+        int64_t j = 0;
+        for (; j + kLanes <= columns; j += kLanes) V::load(from + j).store(out + j);
+        if (j < columns) V::load(from + j).store_partial(out + j, columns - j);
+      }
+    }
 }
 
 // --- packing ---
@@ -153,7 +202,8 @@ TERN_INLINE void pair_rows(const T* even, const T* odd, int64_t columns, uint32_
 }
 
 template <class T>
-void pack_rows(const T* src, int64_t ld, int64_t depth, int64_t columns, bfloat16* panel) {
+TERN_INLINE void pack_rows_ahead(const T* src, int64_t ld, int64_t depth, int64_t columns, int64_t ahead,
+                                 bfloat16* panel) {
   auto* to = reinterpret_cast<uint32_t*>(panel);
   const int64_t steps = (depth + kTileStep - 1) / kTileStep;
   for (int64_t step = 0; step < steps; ++step)
@@ -163,9 +213,22 @@ void pack_rows(const T* src, int64_t ld, int64_t depth, int64_t columns, bfloat1
         const int64_t k = step * kTileStep + 2 * pair;
         const T* even = k < depth && first < columns ? src + k * ld + first : nullptr;
         const T* odd = k + 1 < depth && first < columns ? src + (k + 1) * ld + first : nullptr;
+        if (ahead != 0 && tile == 0) {
+          __builtin_prefetch(src + k * ld + ahead);
+          __builtin_prefetch(src + (k + 1) * ld + ahead);
+        }
         pair_rows(even, odd, columns - first, to);
       }
     }
+}
+
+void pack_rows(const float* src, int64_t ld, int64_t depth, int64_t columns, bfloat16* panel) {
+  pack_rows_ahead(src, ld, depth, columns, 0, panel);
+}
+
+void interleave(const bfloat16* src, int64_t ld, int64_t depth, int64_t columns, int64_t ahead,
+                bfloat16* panel) {
+  pack_rows_ahead(src, ld, depth, columns, ahead, panel);
 }
 
 void pack_transposed(const float* src, int64_t ld, int64_t depth, int64_t columns, bfloat16* panel) {
@@ -185,13 +248,17 @@ void pack_transposed(const float* src, int64_t ld, int64_t depth, int64_t column
     }
 }
 
-void transpose(const bfloat16* src, int64_t ld, int64_t depth, int64_t rows, bfloat16* packed,
+void transpose(const bfloat16* src, int64_t ld, int64_t depth, int64_t rows, int64_t ahead, bfloat16* packed,
                int64_t stride) {
   alignas(64) uint32_t words[kTileRows * kTileRows];  // [pair of depths][row of A]
   for (int64_t k = 0; k < depth; k += kTileStep)
     for (int64_t row = 0; row < rows; row += kTileRows) {
       for (int64_t pair = 0; pair < kTileRows; ++pair) {
         const bfloat16* even = src + (k + 2 * pair) * ld + row;
+        if (row % kTileBlock == 0) {
+          __builtin_prefetch(even + ahead);
+          __builtin_prefetch(even + ld + ahead);
+        }
         pair_rows(k + 2 * pair < depth ? even : nullptr, k + 2 * pair + 1 < depth ? even + ld : nullptr,
                   rows - row, words + pair * kTileRows);
       }
@@ -212,7 +279,7 @@ void gather_patches(const PatchGridOf<bfloat16>& g, int64_t row, int64_t rows, i
 
 }  // namespace
 
-constinit const TileKernels tile_table = {multiply,  pack_rows<float>, pack_transposed, pack_rows<bfloat16>,
-                                          transpose, gather_patches};
+constinit const TileKernels tile_table = {multiply,   multiply_scattered, pack_rows,     pack_transposed,
+                                          interleave, transpose,          gather_patches};
 
 }  // namespace tern::cpu::TERN_ISA

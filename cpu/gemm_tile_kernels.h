@@ -37,17 +37,35 @@ struct TileProduct {
   const float* bias;  // one per column from `column` on, or null
 };
 
+// A product whose steps lie scattered: step s multiplies the tiles of A from a + a_at[s] on with the panels
+// of B from b + b_at[s] on. C = [rows, columns] f32, blocks of 32 x 32.
+struct TileScatter {
+  const bfloat16* a;  // per step [rows / 16][512]
+  const bfloat16* b;  // per step [columns / 32][1024]
+  const int32_t* a_at;
+  const int32_t* b_at;
+  int64_t steps;
+  int64_t rows, columns;  // of C that exist; the tiles are whole
+  float* sums;            // [rows / 32][columns / 32][1024], unless first and last
+  bool first, last;       // start from 0; store the result
+  float* out;             // C, rows ld apart
+  int64_t ld;
+};
+
 struct TileKernels {
   void (*multiply)(const TileProduct& product);
+  void (*multiply_scattered)(const TileScatter& product);
   // A panel of B for `depth` rows from k on, columns <= 32. From f32 rows [depth][ld]; from their transpose
   // [columns][ld]; from bf16 rows.
   void (*pack_rows)(const float* src, int64_t ld, int64_t depth, int64_t columns, bfloat16* panel);
   void (*pack_transposed)(const float* src, int64_t ld, int64_t depth, int64_t columns, bfloat16* panel);
-  void (*interleave)(const bfloat16* src, int64_t ld, int64_t depth, int64_t columns, bfloat16* panel);
+  // `ahead` elements further lies what is packed next: it is asked for while this is packed.
+  void (*interleave)(const bfloat16* src, int64_t ld, int64_t depth, int64_t columns, int64_t ahead,
+                     bfloat16* panel);
   // A = src^T: rows of A are columns of src[depth][ld]. To packed[rows][stride], zero from depth up to whole
   // steps.
-  void (*transpose)(const bfloat16* src, int64_t ld, int64_t depth, int64_t rows, bfloat16* packed,
-                    int64_t stride);
+  void (*transpose)(const bfloat16* src, int64_t ld, int64_t depth, int64_t rows, int64_t ahead,
+                    bfloat16* packed, int64_t stride);
   // Elements [k, k + depth) of the patches [row, row + rows) to packed[rows][stride], zero from depth up to
   // whole steps.
   void (*gather)(const PatchGridOf<bfloat16>& grid, int64_t row, int64_t rows, int64_t k, int64_t depth,

@@ -84,16 +84,22 @@ class Tiles {
     const auto* a = reinterpret_cast<const bfloat16*>(bytes_[kA]);
     const auto* b = reinterpret_cast<const bfloat16*>(bytes_[kB]);
     auto* c = reinterpret_cast<float*>(bytes_[kC]);
-    for (int i = 0; i < kTileRows; ++i)
-      for (int j = 0; j < kTileRows; ++j) {
-        float sums[2] = {0, 0};
-        for (int k = 0; k < kTileDepth; ++k)
-          sums[k % 2] = flushed(__builtin_fmaf(
-              flushed(static_cast<float>(a[i * kTileDepth + k])),
-              flushed(static_cast<float>(b[(k / 2 * kTileRows + j) * 2 + k % 2])), sums[k % 2]));
-        float& out = c[i * kTileRows + j];
-        out = flushed(flushed(out) + flushed(sums[0] + sums[1]));
+    float wide[kTileDepth * kTileRows];  // B: [k][j]
+    for (int k = 0; k < kTileDepth; ++k)
+      for (int j = 0; j < kTileRows; ++j)
+        wide[k * kTileRows + j] = flushed(static_cast<float>(b[(k / 2 * kTileRows + j) * 2 + k % 2]));
+    for (int i = 0; i < kTileRows; ++i) {
+      float sums[2][kTileRows] = {};
+      for (int k = 0; k < kTileDepth; ++k) {
+        const float x = flushed(static_cast<float>(a[i * kTileDepth + k]));
+        float* sum = sums[k % 2];
+        for (int j = 0; j < kTileRows; ++j)
+          sum[j] = flushed(__builtin_fmaf(x, wide[k * kTileRows + j], sum[j]));
       }
+      float* out = c + i * kTileRows;
+      for (int j = 0; j < kTileRows; ++j)
+        out[j] = flushed(flushed(out[j]) + flushed(sums[0][j] + sums[1][j]));
+    }
   }
 
  private:

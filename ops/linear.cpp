@@ -53,10 +53,10 @@ struct LinearNode final : OpNode<LinearNode> {
   Saved x, w;
 };
 
-// bf16 activations: a 1x1 convolution of one image whose pixels are the rows.
+// bf16 activations: a 1x1 convolution of images of one pixel, the rows.
 Tensor linear_bf16(const Tensor& x, const Tensor& w, const Tensor& bias) {
   const int64_t in = w.size(1), out = w.size(0);
-  const Tensor y = conv2d(reshape(x, {1, 1, leading(x.shape()), in}), reshape(w, {out, 1, 1, in}), bias);
+  const Tensor y = conv2d(reshape(x, {leading(x.shape()), 1, 1, in}), reshape(w, {out, 1, 1, in}), bias);
   return reshape(y, x.shape().with(-1, out));
 }
 
