@@ -50,7 +50,6 @@ class WeightTask {
       : g_(g),
         plan_(plan),
         dy_(dy),
-        x_(x),
         grid_(forward_grid(g, x, 0)),
         channels_(plan.from_patches ? g.group_in() : std::min(g.group_in(), WeightPlan::kChannels)),
         padded_(grid_, channels_, plan.blocks,
@@ -166,7 +165,6 @@ class WeightTask {
   const Conv2dGeometry& g_;
   const WeightPlan& plan_;
   const float* dy_;
-  const float* x_;
   PatchGrid grid_;
   int64_t channels_, rows_ = 0;
   PaddedRows padded_;
