@@ -89,13 +89,15 @@ struct TileBuffers {
   TileBuffers(const TiledConv& conv, int64_t tiles)
       : tiles(tiles),
         row(conv.in_c + kCacheShift),
-        v(kComponents * tiles * row),
-        m(kComponents * tiles * conv.out_c) {}
+        v_component(tiles * row + 3 * kCacheShift),
+        m_component(tiles * conv.out_c + 3 * kCacheShift),
+        v(kComponents * v_component),
+        m(kComponents * m_component) {}
   ComponentLayout layout() const {
     const int64_t width = gemm_kernels().tile_columns;
-    return {tiles * row, row, width};
+    return {v_component, row, width};
   }
-  int64_t tiles, row;
+  int64_t tiles, row, v_component, m_component;
   Scratch<float> v, m;
 };
 
@@ -110,9 +112,9 @@ void multiply(const TiledConv& conv, const TransformedFilters& u, const TileBuff
       const int64_t rows = std::min(tile_rows, count - row), column = panel * u.width();
       float* c[kMaxTileRows];
       for (int64_t r = 0; r < rows; ++r)
-        c[r] = buffers.m.data() + (component * buffers.tiles + row + r) * conv.out_c;
+        c[r] = buffers.m.data() + component * buffers.m_component + (row + r) * conv.out_c;
       multiply_tile(kernels.by_rows[rows],
-                    {.a = buffers.v.data() + (component * buffers.tiles + row) * buffers.row,
+                    {.a = buffers.v.data() + component * buffers.v_component + row * buffers.row,
                      .a_stride = buffers.row,
                      .b = u.panel(component, panel),
                      .depth = conv.in_c,
@@ -150,7 +152,7 @@ void run_fused(const TiledConv& conv, const TransformedFilters& u, const float* 
       const int64_t first = block * kTiles, count = std::min(kTiles, conv.tiles() - first);
       kernels.patches(conv.in_grid(), in, first, count, buffers.layout(), buffers.v.data());
       for (int64_t k = 0; k < kComponents; ++k) multiply(conv, u, buffers, count, k, 0, u.panels());
-      kernels.outputs(conv.out_grid(), buffers.m.data(), kTiles * conv.out_c, bias, first, count, out);
+      kernels.outputs(conv.out_grid(), buffers.m.data(), buffers.m_component, bias, first, count, out);
       finish_tiles(conv, epilogue, first, count, out);
     }
   });
@@ -159,7 +161,7 @@ void run_fused(const TiledConv& conv, const TransformedFilters& u, const float* 
 // Many channels: the filters are large, so every step runs over many tiles before the next begins.
 void run_in_steps(const TiledConv& conv, const TransformedFilters& u, const float* in, const float* bias,
                   float* out, const Epilogue<float>& epilogue) {
-  constexpr int64_t kTiles = 512, kChunk = 4, kPanels = 4;
+  constexpr int64_t kTiles = 256, kChunk = 4, kPanels = 4;
   const WinogradKernels& kernels = winograd_kernels();
   const TileBuffers buffers(conv, std::min(kTiles, conv.tiles()));
   const int64_t ranges = (u.panels() + kPanels - 1) / kPanels;
@@ -175,8 +177,8 @@ void run_in_steps(const TiledConv& conv, const TransformedFilters& u, const floa
                  std::min(u.panels(), (i % ranges + 1) * kPanels));
     });
     parallel_for(count, kChunk, [&](int64_t begin, int64_t end) {
-      kernels.outputs(conv.out_grid(), buffers.m.data() + begin * conv.out_c, buffers.tiles * conv.out_c,
-                      bias, first + begin, end - begin, out);
+      kernels.outputs(conv.out_grid(), buffers.m.data() + begin * conv.out_c, buffers.m_component, bias,
+                      first + begin, end - begin, out);
       finish_tiles(conv, epilogue, first + begin, end - begin, out);
     });
   }
@@ -219,8 +221,8 @@ void run_by_filters(const TiledConv& conv, const Filters& filters, const float* 
           const int64_t p = i / rows.count % (last - first), component = i / rows.count / (last - first);
           float* c[kMaxTileRows];
           for (int64_t r = 0; r < used; ++r)
-            c[r] = buffers.m.data() + (component * count + row + r) * conv.out_c;
-          gemm.by_rows[used]({.a = buffers.v.data() + (component * count + row) * buffers.row + k,
+            c[r] = buffers.m.data() + component * buffers.m_component + (row + r) * conv.out_c;
+          gemm.by_rows[used]({.a = buffers.v.data() + component * buffers.v_component + row * buffers.row + k,
                               .a_stride = buffers.row,
                               .b = u.data() + (component * group + p) * block,
                               .depth = depth,
@@ -232,7 +234,7 @@ void run_by_filters(const TiledConv& conv, const Filters& filters, const float* 
       }
   });
   parallel_for(count, kChunk, [&](int64_t begin, int64_t end) {
-    kernels.outputs(conv.out_grid(), buffers.m.data() + begin * conv.out_c, count * conv.out_c, bias, begin,
+    kernels.outputs(conv.out_grid(), buffers.m.data() + begin * conv.out_c, buffers.m_component, bias, begin,
                     end - begin, out);
     finish_tiles(conv, epilogue, begin, end - begin, out);
   });

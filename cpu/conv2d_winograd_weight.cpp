@@ -22,9 +22,11 @@ class WeightSums {
         panels_((g.c + width_ - 1) / width_),
         capacity_(std::min(kTiles, conv_.tiles())),
         dy_row_(g.o + kCacheShift),
+        x_component_(panels_ * width_ * capacity_ + 3 * kCacheShift),
+        dy_component_(dy_row_ * capacity_ + 3 * kCacheShift),
         rows_(g.o, gemm_kernels().tile_rows),
-        x_(kComponents * panels_ * width_ * capacity_),
-        dy_(kComponents * dy_row_ * capacity_),
+        x_(kComponents * x_component_),
+        dy_(kComponents * dy_component_),
         sums_(in_one_go() ? 0 : kComponents * g.o * g.c) {}
 
   void run(const float* dy, const float* x, float* dw) {
@@ -44,13 +46,14 @@ class WeightSums {
   }
 
  private:
-  static constexpr int64_t kTiles = kMaxDepth;
+  // A range of tiles: what it is transformed to stays in the second-level caches, and its sums are short.
+  static constexpr int64_t kTiles = 64;
 
   // x to panels [component][panel][tile][kNr], dy to [component][tile][o].
   void transform(const float* dy, const float* x, int64_t first, int64_t count) {
     const WinogradKernels& kernels = winograd_kernels();
-    const ComponentLayout x_layout{panels_ * width_ * capacity_, width_, width_ * capacity_};
-    const ComponentLayout dy_layout{capacity_ * dy_row_, dy_row_, width_};
+    const ComponentLayout x_layout{x_component_, width_, width_ * capacity_};
+    const ComponentLayout dy_layout{dy_component_, dy_row_, width_};
     parallel_for(count, 4, [&](int64_t begin, int64_t end) {
       kernels.patches(conv_.in_grid(), x, first + begin, end - begin, x_layout, x_.data() + begin * width_);
       kernels.tiles(conv_.out_grid(), dy, first + begin, end - begin, dy_layout,
@@ -62,9 +65,9 @@ class WeightSums {
   void multiply_rows(int64_t k, int64_t panel, int64_t t, int64_t count, float* const* c, int64_t column,
                      bool accumulate) {
     multiply_tile(gemm_kernels().by_columns[rows_.size(t)],
-                  {.a = dy_.data() + k * capacity_ * dy_row_ + rows_.begin(t),
+                  {.a = dy_.data() + k * dy_component_ + rows_.begin(t),
                    .a_stride = dy_row_,
-                   .b = x_.data() + (k * panels_ + panel) * width_ * capacity_,
+                   .b = x_.data() + k * x_component_ + panel * width_ * capacity_,
                    .b_stride = width_,
                    .depth = count,
                    .c = c,
@@ -88,7 +91,7 @@ class WeightSums {
 
   // Few tiles for many channels: the sums would be larger than what they are made of. All 36 of a few output
   // channels and a panel are made and used in the second-level cache.
-  bool in_one_go() const { return conv_.tiles() <= kFewTiles; }
+  bool in_one_go() const { return conv_.tiles() <= kTiles; }
   void multiply_and_finish(float* dw) {
     constexpr int64_t kGroup = 4;  // row tiles whose dy stays in the cache while the panels pass
     const int64_t tile_rows = gemm_kernels().tile_rows;
@@ -113,7 +116,7 @@ class WeightSums {
 
   const Conv2dGeometry& g_;
   TiledConv conv_;
-  int64_t width_, panels_, capacity_, dy_row_;
+  int64_t width_, panels_, capacity_, dy_row_, x_component_, dy_component_;
   Segments rows_;  // output channels in tiles
   Scratch<float> x_, dy_, sums_;
 };
