@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include "tern/core/error.h"
 #include "tests/ops/triplet_oracle.h"
@@ -36,21 +39,39 @@ Tensor gradient(const Tensor& e, const Tensor& labels, const BatchTripletOptions
 }
 
 template <class Body>
-void for_each_form(Body&& body) {
-  for (const Mining mining : kRules)
-    for (const Distance distance : kDistances)
-      for (const bool soft : {false, true})
-        for (const bool normalize : {true, false}) {
-          if (mining == Mining::DistanceWeighted && !normalize) continue;
-          SCOPED_TRACE(
-              concat_text(mining, " ", distance, soft ? " soft" : "", normalize ? " normalized" : ""));
-          body(BatchTripletOptions{.mining = mining,
-                                   .margin = 0.4,
-                                   .distance = distance,
-                                   .normalize = normalize,
-                                   .soft_margin = soft});
-        }
+void for_each_form_of(Mining mining, Body&& body) {
+  for (const Distance distance : kDistances)
+    for (const bool soft : {false, true})
+      for (const bool normalize : {true, false}) {
+        if (mining == Mining::DistanceWeighted && !normalize) continue;
+        SCOPED_TRACE(concat_text(mining, " ", distance, soft ? " soft" : "", normalize ? " normalized" : ""));
+        body(BatchTripletOptions{.mining = mining,
+                                 .margin = 0.4,
+                                 .distance = distance,
+                                 .normalize = normalize,
+                                 .soft_margin = soft});
+      }
 }
+
+template <class Body>
+void for_each_form(Body&& body) {
+  for (const Mining mining : kRules) for_each_form_of(mining, body);
+}
+
+// One case per rule.
+class BatchTripletRule : public testing::TestWithParam<Mining> {
+ protected:
+  template <class Body>
+  void for_each_form(Body&& body) {
+    for_each_form_of(GetParam(), body);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Rules, BatchTripletRule, testing::ValuesIn(kRules), [](const auto& test) {
+  std::string name;
+  for (const char c : to_string(test.param))
+    if (std::isalnum(static_cast<unsigned char>(c))) name += c;
+  return name;
+});
 
 TEST(GradCheck, batch_triplet_loss) {
   const Tensor labels = labels_of({3, 1, 1, 3, 2, 1, 3, 9});
@@ -64,7 +85,7 @@ TEST(GradCheck, batch_triplet_loss) {
   });
 }
 
-TEST(BatchTripletLoss, IsTheSumOfItsTermsByBruteForce) {
+TEST_P(BatchTripletRule, IsTheSumOfItsTermsByBruteForce) {
   const Tensor labels = random_ints({37}, DType::I64, 2, 0, 7);
   const Tensor e = random_tensor({37, 11}, DType::F32, 3), wide = e.to(DType::F64);
   for_each_form([&](BatchTripletOptions options) {
@@ -86,7 +107,7 @@ TEST(BatchTripletLoss, IsTheSumOfItsTermsByBruteForce) {
 
 // The gradient in f32, on each instruction set, against the f64 reference whose own was checked by finite
 // differences. The embeddings are exact in f32 before and after, so both mine the same triplets.
-TEST(BatchTripletLoss, GradientInF32MatchesF64) {
+TEST_P(BatchTripletRule, GradientInF32MatchesF64) {
   for (const int64_t n : {5, 70, 131}) {
     const Tensor labels = random_ints({n}, DType::I64, 7, 0, static_cast<int>(n / 4));
     const Tensor e = random_tensor({n, 19}, DType::F32, 5), wide = e.to(DType::F64);
@@ -100,22 +121,26 @@ TEST(BatchTripletLoss, GradientInF32MatchesF64) {
   }
 }
 
-TEST(BatchTripletLoss, HasTheSameBitsForAnyNumberOfThreads) {
+TEST_P(BatchTripletRule, HasTheSameBitsForAnyNumberOfThreads) {
   const Tensor labels = random_ints({203}, DType::I64, 7, 0, 20);
   const Tensor e = random_tensor({203, 33}, DType::F32, 5);
-  for (const Mining mining : kRules) {
-    const BatchTripletOptions options{.mining = mining};
+  const BatchTripletOptions options{.mining = GetParam()};
+  std::vector<Tensor> losses, slopes;  // by instruction set
+  for_each_isa([&](cpu::Isa) {
+    losses.push_back(batch_triplet_loss(e, labels, options).loss);
+    slopes.push_back(gradient(e, labels, options));
+  });
+  for_each_thread_count([&](int) {
+    size_t at = 0;
     for_each_isa([&](cpu::Isa) {
-      const Tensor loss = batch_triplet_loss(e, labels, options).loss, slope = gradient(e, labels, options);
-      for_each_thread_count([&](int) {
-        expect_equal_bits(batch_triplet_loss(e, labels, options).loss, loss);
-        expect_equal_bits(gradient(e, labels, options), slope);
-      });
+      expect_equal_bits(batch_triplet_loss(e, labels, options).loss, losses[at]);
+      expect_equal_bits(gradient(e, labels, options), slopes[at]);
+      ++at;
     });
-  }
+  });
 }
 
-TEST(BatchTripletLoss, CountsWhatItSaw) {
+TEST_P(BatchTripletRule, CountsWhatItSaw) {
   const Tensor labels = random_ints({41}, DType::I64, 2, 0, 6);
   const Tensor e = random_tensor({41, 6}, DType::F32, 4);
   for_each_form([&](BatchTripletOptions options) {
@@ -194,7 +219,7 @@ TEST(BatchTripletLoss, WithoutTermsIsZeroWithZeroGradient) {
   });
 }
 
-TEST(BatchTripletLoss, CollapsedEmbeddingsGiveTheMarginAndNoGradient) {
+TEST_P(BatchTripletRule, CollapsedEmbeddingsGiveTheMarginAndNoGradient) {
   std::vector<float> x(40 * 8, 0.37f);
   const Tensor e = Tensor::from_data(std::span<const float>(x), {40, 8});
   const Tensor labels = random_ints({40}, DType::I64, 1, 0, 7);
@@ -210,7 +235,7 @@ TEST(BatchTripletLoss, CollapsedEmbeddingsGiveTheMarginAndNoGradient) {
   });
 }
 
-TEST(BatchTripletLoss, IsNeverNaNFromFiniteInput) {
+TEST_P(BatchTripletRule, IsNeverNaNFromFiniteInput) {
   const Tensor labels = random_ints({30}, DType::I64, 1, 0, 5);
   for (const float size : {0.0f, 1e-42f, 1e-30f, 1e18f, 1e30f}) {
     std::vector<float> x;

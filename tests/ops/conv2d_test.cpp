@@ -144,41 +144,42 @@ TEST(Conv2d, ExactOnSmallIntegersStrided1x1) { check_integers(3); }
 TEST(Conv2d, ExactOnSmallIntegersDepthwise) { check_integers(4); }
 TEST(Conv2d, ExactOnSmallIntegersGrouped) { check_integers(5); }
 
-TEST(Conv2d, SameBitsForAnyThreadCount) {
-  for (int which = 0; which < kLargeGeometries; ++which) {
-    const Conv2dGeometry g = large_geometry(which);
-    const Tensor x = random_tensor(g.x_shape(), DType::F32, 1), w = random_tensor(g.w_shape(), DType::F32, 2);
-    const Tensor b = random_tensor({g.o}, DType::F32, 3), dy = random_tensor(g.y_shape(), DType::F32, 4);
-    Passes first;
-    for_each_thread_count([&](int threads) {
-      const Passes now = run(g, x, w, b, dy);
-      if (threads == 1) first = now;
-      expect_equal_bits(now.y, first.y);
-      expect_equal_bits(now.dx, first.dx);
-      expect_equal_bits(now.dw, first.dw);
-      expect_equal_bits(now.db, first.db);
-    });
-  }
+// One case per geometry.
+class Conv2dLarge : public testing::TestWithParam<int> {
+ protected:
+  const Conv2dGeometry g_ = large_geometry(GetParam());
+};
+INSTANTIATE_TEST_SUITE_P(Geometries, Conv2dLarge, testing::Range(0, kLargeGeometries));
+
+TEST_P(Conv2dLarge, SameBitsForAnyThreadCount) {
+  const Tensor x = random_tensor(g_.x_shape(), DType::F32, 1), w = random_tensor(g_.w_shape(), DType::F32, 2);
+  const Tensor b = random_tensor({g_.o}, DType::F32, 3), dy = random_tensor(g_.y_shape(), DType::F32, 4);
+  Passes first;
+  for_each_thread_count([&](int threads) {
+    const Passes now = run(g_, x, w, b, dy);
+    if (threads == 1) first = now;
+    expect_equal_bits(now.y, first.y);
+    expect_equal_bits(now.dx, first.dx);
+    expect_equal_bits(now.dw, first.dw);
+    expect_equal_bits(now.db, first.db);
+  });
 }
 
-TEST(Conv2d, WritesEveryElementAndNothingElse) {
-  for (int which = 0; which < kLargeGeometries; ++which) {
-    const Conv2dGeometry g = large_geometry(which);
-    const Tensor x = random_tensor(g.x_shape()), w = random_tensor(g.w_shape()),
-                 dy = random_tensor(g.y_shape());
-    for_each_isa([&](cpu::Isa isa) {
-      const auto finite = [&](const Tensor& t) {
-        for (const double v : t.to_vector()) ASSERT_TRUE(std::isfinite(v)) << text(g, isa);
-      };
-      const Tensor y = nan_tensor(g.y_shape()), dx = nan_tensor(g.x_shape()), dw = nan_tensor(g.w_shape()),
-                   db = nan_tensor({g.o});
-      cpu::conv2d_forward(g, x, w, {}, y);
-      cpu::conv2d_backward_data(g, dy, w, dx);
-      cpu::conv2d_backward_weight(g, dy, x, dw);
-      cpu::conv2d_backward_bias(g, dy, db);
-      finite(y), finite(dx), finite(dw), finite(db);
-    });
-  }
+TEST_P(Conv2dLarge, WritesEveryElementAndNothingElse) {
+  const Tensor x = random_tensor(g_.x_shape()), w = random_tensor(g_.w_shape()),
+               dy = random_tensor(g_.y_shape());
+  for_each_isa([&](cpu::Isa isa) {
+    const auto finite = [&](const Tensor& t) {
+      for (const double v : t.to_vector()) ASSERT_TRUE(std::isfinite(v)) << text(g_, isa);
+    };
+    const Tensor y = nan_tensor(g_.y_shape()), dx = nan_tensor(g_.x_shape()), dw = nan_tensor(g_.w_shape()),
+                 db = nan_tensor({g_.o});
+    cpu::conv2d_forward(g_, x, w, {}, y);
+    cpu::conv2d_backward_data(g_, dy, w, dx);
+    cpu::conv2d_backward_weight(g_, dy, x, dw);
+    cpu::conv2d_backward_bias(g_, dy, db);
+    finite(y), finite(dx), finite(dw), finite(db);
+  });
 }
 
 double relative_error(const Tensor& fast, const Tensor& exact) {
@@ -226,7 +227,7 @@ TEST(Conv2d, WinogradOfManyChannelsAgreesWithDirectSums) {
 }
 
 TEST(Conv2d, WinogradOfManyTilesAgreesWithDirectSums) {
-  expect_winograd_agrees_with_direct(conv2d_geometry({90, 12, 8, 32}, {32, 3, 3, 32}, {.padding = 1}));
+  expect_winograd_agrees_with_direct(conv2d_geometry({13, 12, 8, 32}, {32, 3, 3, 32}, {.padding = 1}));
 }
 
 // A trained model keeps its filters transformed, training transforms them block by block: the same sums.
