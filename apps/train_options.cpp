@@ -86,6 +86,8 @@ void add_optimisation_flags(Command& command, TrainFlags& f) {
   command.number("--decay-every", t.decay_every, {0, kMany},
                  "Schedule step: steps between decays; 0: a third of all");
   command.number("--decay-factor", t.decay_factor, {0, 1}, "Schedule step: factor of a decay");
+  command.flag("--recompute", f.train.recompute,
+               "Compute outputs of batch norms again instead of keeping them: less memory, the same result");
   command.choice("--precision", f.precision, {"f32", "bf16"}, "Precision of activations");
   command.seed(t.seed, "Everything random follows from it");
 }

@@ -13,6 +13,7 @@ namespace {
 
 thread_local bool t_grad_enabled = true;
 thread_local bool t_finite_checks = false;
+thread_local bool t_recompute = false;
 std::atomic<int64_t> g_sequence{0};
 
 const TensorImpl& impl_of(const Tensor& tensor) {
@@ -25,6 +26,9 @@ const TensorImpl& impl_of(const Tensor& tensor) {
 bool grad_enabled() { return t_grad_enabled; }
 NoGradGuard::NoGradGuard() : before_(std::exchange(t_grad_enabled, false)) {}
 NoGradGuard::~NoGradGuard() { t_grad_enabled = before_; }
+bool recompute_enabled() { return t_recompute; }
+RecomputeGuard::RecomputeGuard(bool on) : before_(std::exchange(t_recompute, on)) {}
+RecomputeGuard::~RecomputeGuard() { t_recompute = before_; }
 FiniteCheckGuard::FiniteCheckGuard() : before_(std::exchange(t_finite_checks, true)) {}
 FiniteCheckGuard::~FiniteCheckGuard() { t_finite_checks = before_; }
 
@@ -49,12 +53,22 @@ void Node::dispose() {
 }
 
 Saved& Saved::operator=(const Tensor& tensor) {
+  producer_.reset();
+  if (t_recompute && tensor.defined() && tensor.impl()->producer && tensor.impl()->producer->rebuilds()) {
+    producer_ = tensor.impl()->producer;
+    tensor_ = Tensor();
+    return *this;
+  }
   tensor_ = tensor.defined() ? tensor.detach() : Tensor();
   version_ = tensor.defined() ? tensor.version() : 0;
   return *this;
 }
 
 const Tensor& Saved::get(const Node& node) const {
+  if (producer_) {
+    if (!tensor_.defined()) tensor_ = producer_->rebuild();
+    return tensor_;
+  }
   if (tensor_.defined()) {
     check(tensor_.version() == version_, node.name(), ": the tensor ", describe(tensor_),
           " saved for backward has been changed in place since; hint: change it after backward, or pass a "

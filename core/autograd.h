@@ -56,20 +56,37 @@ class FiniteCheckGuard {
   bool before_;
 };
 
+// In its scope an operation that can cheaply compute its output again from what it keeps anyway (batch_norm
+// with its activation) does so when another's backward pass reads it, instead of the output being kept until
+// then: less memory, the same bits, a little more time.
+bool recompute_enabled();
+class RecomputeGuard {
+ public:
+  explicit RecomputeGuard(bool on = true);
+  ~RecomputeGuard();
+  RecomputeGuard(const RecomputeGuard&) = delete;
+  RecomputeGuard& operator=(const RecomputeGuard&) = delete;
+
+ private:
+  bool before_;
+};
+
 using Gradients = std::vector<Tensor>;  // one per input (or output); undefined where there is none
 
 // A tensor kept for backward: shares the data, not the history (so a node that keeps its own output makes no
-// cycle). get() throws UsageError, naming op and tensor, if the data has been changed in place since.
+// cycle). get() throws UsageError, naming op and tensor, if the data has been changed in place since. Under
+// RecomputeGuard it keeps the producer in place of the data, where that can rebuild its output.
 class Saved {
  public:
   Saved() = default;
   Saved& operator=(const Tensor& tensor);
   const Tensor& get(const Node& node) const;
-  bool defined() const { return tensor_.defined(); }
+  bool defined() const { return tensor_.defined() || producer_; }
 
  private:
-  Tensor tensor_;
+  mutable Tensor tensor_;
   uint64_t version_ = 0;
+  Ref<Node> producer_;  // of a tensor that is rebuilt when it is asked for
 };
 
 // True if no other handle, view or saved tensor refers to the data: a backward pass may put its result there.
@@ -90,6 +107,10 @@ class Node : public RefCounted {
   // dy[i]: gradient of output i, undefined if output i was not used. Returns one gradient per input,
   // undefined where needs(i) is false; a gradient may have the broadcast shape, the engine sums it down.
   virtual Gradients backward(const Gradients& dy) = 0;
+
+  // Whether the one output can be computed again from what the node keeps, and that output, without history.
+  virtual bool rebuilds() const { return false; }
+  virtual Tensor rebuild() const { return {}; }
 
   bool needs(int input) const { return static_cast<size_t>(input) < edges.size() && edges[input]; }
 

@@ -90,6 +90,13 @@ void update_running(const BatchNormGeometry& g, const BatchNormTensors& t, const
       [&] { cu::batch_norm_update_running(g, statistics, momentum, t.running_mean, t.running_var); });
 }
 
+void apply(const BatchNormGeometry& g, const BatchNormInputs& in, const BatchNormState& state,
+           const Tensor& y) {
+  on_device(
+      y.device(), [&] { cpu::batch_norm_apply(g, in, state, y); },
+      [&] { cu::batch_norm_apply(g, in, state, y); });
+}
+
 struct BatchNormNode final : OpNode<BatchNormNode> {
   static constexpr std::string_view kName = "batch_norm";
   enum Input { kX, kGamma, kBeta, kResidual, kSlope };
@@ -105,9 +112,18 @@ struct BatchNormNode final : OpNode<BatchNormNode> {
     return {d.dx, wanted(kGamma, d.dgamma), wanted(kBeta, d.dbeta), d.dresidual, wanted(kSlope, d.dslope)};
   }
 
+  bool rebuilds() const override { return !had_residual; }
+  Tensor rebuild() const override {
+    const Tensor& in = x.get(*this);
+    const Tensor y = Tensor::empty(in.shape(), like(in));
+    apply(geometry, {in, gamma.get(*this), beta.get(*this), {}, slope.get(*this)}, state, y);
+    return y;
+  }
+
   BatchNormGeometry geometry;
   Saved x, gamma, beta, residual, slope;
   BatchNormState state;
+  bool had_residual = false;
 };
 
 }  // namespace
@@ -120,20 +136,18 @@ Tensor batch_norm(const BatchNormTensors& t, BatchNormOptions options) {
   const bool masked = g.activation == Activation::Relu && t.residual.defined();
   if (masked && detail::wants_gradient(inputs)) state.mask = make_mask(g, t.x.device());
   Tensor y = Tensor::empty(t.x.shape(), like(t.x));
-  const BatchNormInputs in{t.x, t.gamma, t.beta, t.residual, t.slope};
-  on_device(
-      t.x.device(), [&] { cpu::batch_norm_apply(g, in, state, y); },
-      [&] { cu::batch_norm_apply(g, in, state, y); });
+  apply(g, {t.x, t.gamma, t.beta, t.residual, t.slope}, state, y);
   if (g.training && t.running_mean.defined()) update_running(g, t, state.statistics, options.momentum);
   return record<BatchNormNode>(y, inputs, [&](BatchNormNode& node) {
     node.geometry = g;
     node.x = t.x;
-    if (t.gamma.defined()) node.gamma = t.gamma;
+    node.gamma = t.gamma;
     node.state = state;
-    if (g.activation == Activation::None || masked) return;
-    if (t.beta.defined()) node.beta = t.beta;
-    if (t.slope.defined()) node.slope = t.slope;
-    if (t.residual.defined()) node.residual = t.residual;
+    node.had_residual = t.residual.defined();
+    if (masked) return;
+    node.beta = t.beta;
+    node.slope = t.slope;
+    if (g.activation == Activation::Prelu) node.residual = t.residual;
   });
 }
 

@@ -14,6 +14,8 @@
 //     dx = gamma s (g - dbeta / M - xhat dgamma / M)          (training; evaluation: dx = gamma s g)
 // What is kept is x and the statistics: the sign of z is computed again from them, with the same bits. Where
 // a residual was added that cannot be: ReLU then keeps one bit per element, PReLU the residual.
+// Under RecomputeGuard y is not kept for the operations that read it, but computed again in their backward
+// pass, unless a residual was added.
 //
 // x, residual, y and their gradients are f32, bf16 or f64; the rest is f32 (f64 where x is f64).
 // Cost: forward 2 passes over memory in training (statistics, apply), 1 in evaluation or where the statistics

@@ -163,6 +163,7 @@ std::string to_toml(const TrainOptions& options) {
   number("keep", int64_t{options.keep});
   number("eval-photos", options.eval_photos);
   number("workers", int64_t{options.workers});
+  number("recompute", options.recompute);
   number("stop-on-collapse", options.stop_on_collapse);
   return lines + options.config;
 }

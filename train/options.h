@@ -32,6 +32,7 @@ struct TrainOptions {
   // Of the activations: f32 or bf16. Parameters, statistics, the loss, evaluation and files are f32 either
   // way.
   DType precision = DType::F32;
+  bool recompute = false;  // activations are computed again where backward reads them: less memory, more time
   int workers = 2;  // threads that load photos; 0: the training thread does. Changes no bit of the result
 
   std::string loss = "triplet";  // triplet, contrastive

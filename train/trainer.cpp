@@ -172,6 +172,7 @@ void Trainer::Impl::write_manifest(const std::string& status) {
 
 int64_t Trainer::Impl::probe_memory(int64_t photos) {
   const int64_t size = options.preprocess.size;
+  const RecomputeGuard recompute(options.recompute);
   BufferCopy buffers(model);
   reset_peak_memory();
   const int64_t before = memory_stats().in_use;
@@ -223,6 +224,7 @@ StepInfo Trainer::Impl::step() {
   AugmentOutput output = loader->output();
   output.dtype = options.precision;
   const Tensor x = augment(pending->photos, pending->table, output);
+  const RecomputeGuard recompute(options.recompute);
   const StepOutcome outcome = training_step.run(x, pending->labels, done);
   const auto photos = static_cast<int64_t>(pending->indices.size());
   StepInfo info{.step = ++done,
