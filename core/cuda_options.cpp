@@ -4,10 +4,21 @@
 
 namespace tern {
 namespace {
-std::atomic<CudaOptions> current{CudaOptions{}};
+
+// One bit an option: three bools in one atomic would need a library of their own.
+constexpr unsigned kTf32 = 1, kDeterministic = 2, kAutotune = 4;
+std::atomic<unsigned> current{kAutotune};
+
 }  // namespace
 
-CudaOptions cuda_options() { return current.load(std::memory_order_relaxed); }
-void set_cuda_options(const CudaOptions& options) { current.store(options, std::memory_order_relaxed); }
+CudaOptions cuda_options() {
+  const unsigned bits = current.load(std::memory_order_relaxed);
+  return {(bits & kTf32) != 0, (bits & kDeterministic) != 0, (bits & kAutotune) != 0};
+}
+void set_cuda_options(const CudaOptions& options) {
+  current.store((options.tf32 ? kTf32 : 0) | (options.deterministic ? kDeterministic : 0) |
+                    (options.autotune ? kAutotune : 0),
+                std::memory_order_relaxed);
+}
 
 }  // namespace tern
