@@ -2,7 +2,8 @@
 # Compares tern with PyTorch, ONNX Runtime and pytorch-metric-learning on this machine: alternates one process of each
 # side, round by round, and writes table and plot to docs/measurements/peers.md. Rows that are not measured again keep
 # their results.
-#   ./scripts/compare_peers.sh [--only ROW]... [--rounds N] [--seconds S] [--threads T] [--keep-modes] [--out FOLDER] [--list]
+#   ./scripts/compare_peers.sh [--only ROW]... [--rounds N] [--seconds S] [--threads T] [--keep-modes] [--no-compile]
+#                            [--out FOLDER] [--list]
 # TERN_PEERS names an existing Python environment of the peers; otherwise one is made in build/peers (a few GB).
 set -euo pipefail
 source "$(dirname "$0")/common.sh"

@@ -92,7 +92,8 @@ def best_modes(sides, group, rows, store, before):
     tried = {r.id: {} for r in rows}
     if sides.options.keep_modes:
         tried.update({r.id: before[r.id]["tried"] for r in rows if before.get(r.id, {}).get("tried")})
-    modes_of = {r.id: r.modes or group.modes for r in rows if r.case and not tried[r.id]}
+    modes_of = {r.id: [m for m in r.modes or group.modes if "compile" not in m or not sides.options.no_compile]
+                for r in rows if r.case and not tried[r.id]}
     for mode in dict.fromkeys(m for modes in modes_of.values() for m in modes):
         asked = [r for r in rows if mode in modes_of.get(r.id, [])]
         print(f"  trying {mode}", file=sys.stderr)
@@ -115,7 +116,7 @@ def measure(sides, group, rows, store, keep):
     for row in rows:
         store[row.id] = {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M"),
                          "commit": commit, "seconds": options.seconds, "threads": options.threads,
-                         "load": os.getloadavg()[0], "rounds": []}
+                         "load": os.getloadavg()[0], "nice": os.nice(0), "rounds": []}
     # What tern does not have yet is no reason to let the peers work.
     first = sides.tern(group, rows, 0.05)
     for row in rows:
@@ -154,6 +155,7 @@ def parse():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=3, help="of measuring, for each row, side and round")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--no-compile", action="store_true", help="leaves out torch.compile, which takes minutes to begin")
     parser.add_argument("--keep-modes", action="store_true", help="the peer's fastest modes are those of the last record")
     parser.add_argument("--out", default=str(ROOT / "docs" / "measurements"), help="folder of the record")
     for name in ("tern", "python", "overhead"):
