@@ -77,12 +77,14 @@ void PaddedRows::load(const RowBlocks::Block& block, int64_t first_channel) {
     origin_ = image + ((block.n * grid_.h + h) * grid_.w + grid_.start_w) * grid_.pixel;
     return;
   }
+  // The last range of a group may be shorter: what lies beyond its channels is not ours to read.
+  const int64_t channels = std::min(channels_, grid_.channels - first_channel % grid_.channels);
   const int64_t rows = height(grid_, block.rows);
   image_stride_ = rows * row_stride_;
   origin_ = data_.data();
   if (grid_.taps_h * grid_.taps_w == 0) return;  // never read
   for (int64_t n = 0; n < block.images; ++n)
-    conv_kernels().pad_rows(grid_, image, block.n + n, h, rows, {channels_, pitch_, width_},
+    conv_kernels().pad_rows(grid_, image, block.n + n, h, rows, {channels, pitch_, width_},
                             data_.data() + n * image_stride_);
 }
 

@@ -81,10 +81,12 @@ void pixel(const DepthwiseRow<T>& a, const Range& rows, int64_t j) {
   const DepthwiseWindow& w = a.window;
   const int64_t left = w.left + j * w.step;
   const Range columns(left, w.taps_w, w.delta_w, w.w);
+  const int64_t last_row =
+      columns.first < columns.last ? rows.last : rows.first;  // else there may be no weights
   over_channels(
       w.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
         V sum = a.bias ? lanes.load(a.bias + c) : V(0.0f);
-        for (int64_t p = rows.first; p < rows.last; ++p) {
+        for (int64_t p = rows.first; p < last_row; ++p) {
           const T* x = a.x + ((w.top + p * w.delta_h) * w.w + left) * w.channels + c;
           const float* weight = a.weight + p * w.taps_w * w.channels + c;
           for (int64_t q = columns.first; q < columns.last; ++q)
