@@ -2,9 +2,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <limits>
 #include <mutex>
@@ -58,7 +61,6 @@ class CpuAllocator {
  public:
   void* allocate(int64_t bytes) {
     std::lock_guard lock(mutex_);
-    fail_if_asked(bytes);
     const int64_t rounded = rounded_bytes(bytes);
     void* data = bytes > kLargestClass ? take_large(rounded) : take_small(class_of(bytes), rounded);
     stats_.in_use += rounded;
@@ -92,11 +94,6 @@ class CpuAllocator {
   void release_cached() {
     std::lock_guard lock(mutex_);
     release_locked();
-  }
-  void fail_for_test(int64_t nth, bool permanent) {
-    std::lock_guard lock(mutex_);
-    fail_in_ = nth;
-    fail_permanently_ = permanent;
   }
 
  private:
@@ -150,23 +147,11 @@ class CpuAllocator {
     large_.release();
   }
 
-  void fail_if_asked(int64_t bytes) {
-    if (fail_in_ <= 0) return;
-    if (fail_in_ > 1) {
-      --fail_in_;
-      return;
-    }
-    if (!fail_permanently_) fail_in_ = 0;
-    throw MemoryError(concat_text("memory: allocation of ", bytes, " bytes failed (injected by a test)"));
-  }
-
   std::mutex mutex_;
   std::array<std::vector<void*>, 64> free_;
   int64_t small_cached_ = 0;
   LargeBlocks large_;
   MemoryStats stats_;  // without cached
-  int64_t fail_in_ = 0;
-  bool fail_permanently_ = false;
 };
 
 // Never destroyed: tensors of static lifetime may be freed after any static destructor.
@@ -175,37 +160,97 @@ CpuAllocator& cpu_allocator() {
   return *allocator;
 }
 
-void check_cpu(Device device) {
-  check<DeviceError>(device.is_cpu(), "device ", to_string(device),
+// What fail_allocation_for_test() asked for; 0: nothing.
+std::atomic<int64_t> fail_in{0};
+std::atomic<bool> fail_permanently{false};
+
+void fail_if_asked(int64_t bytes) {
+  if (fail_in.load(std::memory_order_relaxed) == 0) [[likely]]
+    return;
+  const bool last = fail_in.load() == 1;
+  if (!last || !fail_permanently) --fail_in;
+  if (last)
+    throw MemoryError(concat_text("memory: allocation of ", bytes, " bytes failed (injected by a test)"));
+}
+
+// Whether the device is the CPU; throws where it is another and this build has no other.
+bool on_cpu(Device device) {
+  if (device.is_cpu()) [[likely]]
+    return true;
+  check<DeviceError>(kWithCuda, "device ", to_string(device),
                      ": this build has no CUDA; hint: use the device cpu, or build with -DTERN_CUDA=ON");
+  return false;
+}
+
+template <class T>
+void fill_loop(void* data, const void* element, int64_t n) {
+  T value;
+  std::memcpy(&value, element, sizeof value);
+  std::fill_n(static_cast<T*>(data), n, value);
+}
+
+void fill_on_cpu(void* data, const void* element, int64_t element_bytes, int64_t n) {
+  switch (element_bytes) {
+    case 1: return fill_loop<uint8_t>(data, element, n);
+    case 2: return fill_loop<uint16_t>(data, element, n);
+    case 4: return fill_loop<uint32_t>(data, element, n);
+    default: return fill_loop<uint64_t>(data, element, n);
+  }
 }
 
 }  // namespace
 
 void* allocate_bytes(int64_t bytes, Device device) {
-  check_cpu(device);
+  const bool cpu = on_cpu(device);
   check<ShapeError>(bytes >= 0 && bytes <= Shape::kMaxBytes, "memory: ", bytes,
                     " bytes asked for in one block");
+  fail_if_asked(bytes);
+  if constexpr (kWithCuda) {
+    if (!cpu) return cu::allocate_bytes(bytes, device);
+  }
   return cpu_allocator().allocate(bytes);
 }
 
-void deallocate_bytes(void* data, int64_t bytes, Device) noexcept {
-  if (data) cpu_allocator().deallocate(data, bytes);
+void deallocate_bytes(void* data, int64_t bytes, Device device) noexcept {
+  if (!data) return;
+  on_device(
+      device, [&] { cpu_allocator().deallocate(data, bytes); }, [&] { cu::deallocate_bytes(data, device); });
 }
 
 MemoryStats memory_stats(Device device) {
-  check_cpu(device);
-  return cpu_allocator().stats();
+  on_cpu(device);
+  return on_device(
+      device, [] { return cpu_allocator().stats(); }, [&] { return cu::memory_stats(device); });
 }
 void reset_peak_memory(Device device) {
-  check_cpu(device);
-  cpu_allocator().reset_peak();
+  on_cpu(device);
+  on_device(
+      device, [] { cpu_allocator().reset_peak(); }, [&] { cu::reset_peak_memory(device); });
 }
 void release_cached_memory(Device device) {
-  check_cpu(device);
-  cpu_allocator().release_cached();
+  on_cpu(device);
+  on_device(
+      device, [] { cpu_allocator().release_cached(); }, [&] { cu::release_cached_memory(device); });
 }
-void fail_allocation_for_test(int64_t nth, bool permanent) { cpu_allocator().fail_for_test(nth, permanent); }
+
+void copy_bytes(void* to, Device to_device, const void* from, Device from_device, int64_t bytes) {
+  if (bytes == 0) return;
+  on_device(
+      to_device.is_cpu() ? from_device : to_device,
+      [&] { std::memmove(to, from, static_cast<size_t>(bytes)); },
+      [&] { cu::copy_bytes(to, to_device, from, from_device, bytes); });
+}
+
+void fill_elements(void* data, Device device, const void* element, int64_t element_bytes, int64_t n) {
+  on_device(
+      device, [&] { fill_on_cpu(data, element, element_bytes, n); },
+      [&] { cu::fill_elements(data, device, element, element_bytes, n); });
+}
+
+void fail_allocation_for_test(int64_t nth, bool permanent) {
+  fail_permanently = permanent;
+  fail_in = nth;
+}
 
 int64_t available_memory() {
   int64_t available = std::numeric_limits<int64_t>::max();

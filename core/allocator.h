@@ -28,8 +28,24 @@ void release_cached_memory(Device device = kCpu);
 // limits.
 int64_t available_memory();
 
-// Tests: the n-th following allocation (1 = the next) throws MemoryError, once, or from then on. 0 switches
-// off.
+// Moves bytes within or between devices. Returns when `from` may be changed; where the target is on the CPU,
+// when it is complete.
+void copy_bytes(void* to, Device to_device, const void* from, Device from_device, int64_t bytes);
+// n elements of element_bytes (1, 2, 4 or 8), each a copy of `element` on the host.
+void fill_elements(void* data, Device device, const void* element, int64_t element_bytes, int64_t n);
+
+// Tests: the n-th following allocation on any device (1 = the next) throws MemoryError, once, or from then
+// on. 0 switches off.
 void fail_allocation_for_test(int64_t nth, bool permanent = false);
+
+namespace cu {  // what a CUDA backend provides for the above
+void* allocate_bytes(int64_t bytes, Device device);
+void deallocate_bytes(void* data, Device device) noexcept;
+MemoryStats memory_stats(Device device);
+void reset_peak_memory(Device device);
+void release_cached_memory(Device device);
+void copy_bytes(void* to, Device to_device, const void* from, Device from_device, int64_t bytes);
+void fill_elements(void* data, Device device, const void* element, int64_t element_bytes, int64_t n);
+}  // namespace cu
 
 }  // namespace tern

@@ -1,7 +1,5 @@
 #include "tern/core/storage.h"
 
-#include <cstring>
-
 #include "tern/core/allocator.h"
 #include "tern/core/error.h"
 
@@ -36,12 +34,11 @@ Storage::~Storage() {
 void Storage::rehome(Ref<Storage> owner, int64_t byte_offset) {
   check<ShapeError>(byte_offset >= 0 && byte_offset + bytes_ <= owner->bytes(), "storage: range ",
                     byte_offset, " + ", bytes_, " is outside of ", owner->bytes(), " bytes");
-  check<DeviceError>(owner->device() == device_, "storage: cannot move from ", to_string(device_), " to ",
-                     to_string(owner->device()));
   auto* target = static_cast<char*>(owner->data()) + byte_offset;
-  if (bytes_ > 0) std::memcpy(target, data_, static_cast<size_t>(bytes_));
+  copy_bytes(target, owner->device(), data_, device_, bytes_);
   if (!owner_) deallocate_bytes(data_, bytes_, device_);
   data_ = target;
+  device_ = owner->device();
   owner_ = std::move(owner);
 }
 

@@ -31,7 +31,8 @@ class Storage final : public RefCounted {
   uint64_t version() const { return version_.load(std::memory_order_acquire); }
   void bump_version() { version_.fetch_add(1, std::memory_order_acq_rel); }
 
-  // Moves the bytes into a range of owner under the same handle: all tensors of this storage follow.
+  // Moves the bytes into a range of owner, perhaps on another device, under the same handle: all tensors of
+  // this storage follow.
   void rehome(Ref<Storage> owner, int64_t byte_offset);
 
  private:

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "tern/core/allocator.h"
 #include "tern/core/tensor_impl.h"
 
 namespace tern {
@@ -128,9 +129,8 @@ Tensor Tensor::detach() const {
 }
 
 Tensor Tensor::clone() const {
-  check<DeviceError>(device().is_cpu(), "clone: on ", device(), "; hint: use .to(kCpu) first");
   Tensor copy = empty(shape(), {.dtype = dtype(), .device = device()});
-  if (numel() > 0) std::memcpy(copy.raw_data(), raw_data(), static_cast<size_t>(bytes()));
+  copy_bytes(copy.raw_data(), copy.device(), raw_data(), device(), bytes());
   return copy;
 }
 
@@ -139,30 +139,26 @@ void Tensor::copy_from(const Tensor& src) {
   check<DTypeError>(dtype() == src.dtype(), "copy_from: ", src.dtype(), " into ", dtype());
   check(!requires_grad() || !grad_enabled(),
         "copy_from: changes a tensor that requires a gradient; hint: hold a NoGradGuard");
-  if (numel() > 0) std::memmove(raw_data(), src.raw_data(), static_cast<size_t>(bytes()));
+  copy_bytes(raw_data(), device(), src.raw_data(), src.device(), bytes());
   storage().bump_version();
 }
 
 void Tensor::fill(double value) {
   check(!requires_grad() || !grad_enabled(),
         "fill: changes a tensor that requires a gradient; hint: hold a NoGradGuard");
-  const auto write = [&](auto* data) {
-    using T = std::remove_pointer_t<decltype(data)>;
-    for (int64_t i = 0; i < numel(); ++i) data[i] = static_cast<T>(value);
+  const auto write = [&](auto element) {
+    fill_elements(raw_data(), device(), &element, sizeof element, numel());
   };
   switch (dtype()) {
-    case DType::F32: write(mutable_data<float>()); break;
-    case DType::F64: write(mutable_data<double>()); break;
-    case DType::I64: write(mutable_data<int64_t>()); break;
-    case DType::I32: write(mutable_data<int32_t>()); break;
-    case DType::U8: write(mutable_data<uint8_t>()); break;
-    case DType::Bool: write(mutable_data<bool>()); break;
-    case DType::BF16: {
-      auto* data = mutable_data<bfloat16>();
-      for (int64_t i = 0; i < numel(); ++i) data[i] = bfloat16(static_cast<float>(value));
-      break;
-    }
+    case DType::F32: write(static_cast<float>(value)); break;
+    case DType::F64: write(value); break;
+    case DType::I64: write(static_cast<int64_t>(value)); break;
+    case DType::I32: write(static_cast<int32_t>(value)); break;
+    case DType::U8: write(static_cast<uint8_t>(value)); break;
+    case DType::Bool: write(static_cast<bool>(value)); break;
+    case DType::BF16: write(bfloat16(static_cast<float>(value))); break;
   }
+  storage().bump_version();
 }
 
 const std::string& Tensor::name() const { return impl_of(*this).name; }

@@ -81,7 +81,7 @@ class Tensor {
   Tensor detach() const;              // shares the data, no history
   Tensor to(Device device) const;     // explicit device move
   Tensor to(DType dtype) const;       // cast
-  void copy_from(const Tensor& src);  // in place, same shape; needs NoGradGuard if this requires grad
+  void copy_from(const Tensor& src);  // in place, same shape, any device; NoGradGuard if this requires grad
   void fill(double value);            // in place, same rule
 
   // Differentiation.

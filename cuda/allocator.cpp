@@ -24,9 +24,9 @@ CachingAllocator::~CachingAllocator() {
 void* CachingAllocator::allocate(int64_t bytes) {
   const int64_t rounded = std::max(round_up(bytes, kGranule), kGranule);
   std::lock_guard lock(mutex_);
-  auto block = take_free(rounded);
+  auto block = caching_ ? take_free(rounded) : take_alone(bytes);
   if (block == blocks_.end()) block = new_segment(rounded);
-  split(block, rounded);
+  if (block->second.kept) split(block, rounded);
   block->second.used = true;
   stats_.in_use += block->second.bytes;
   stats_.cached -= block->second.bytes;
@@ -42,6 +42,7 @@ void CachingAllocator::deallocate(void* data) noexcept {
   block->second.used = false;
   stats_.in_use -= block->second.bytes;
   stats_.cached += block->second.bytes;
+  if (!block->second.kept) return give_back(block);
   join_next(block);
   if (!block->second.first) {
     const auto before = std::prev(block);
@@ -66,9 +67,19 @@ void CachingAllocator::reset_peak() {
   std::lock_guard lock(mutex_);
   stats_.peak_in_use = stats_.in_use;
 }
+void CachingAllocator::set_caching(bool on) {
+  std::lock_guard lock(mutex_);
+  caching_ = on;
+}
 void CachingAllocator::release_cached() {
   std::lock_guard lock(mutex_);
   release_locked();
+}
+
+CachingAllocator::Blocks::iterator CachingAllocator::take_alone(int64_t bytes) {
+  auto* data = static_cast<char*>(ask_driver(std::max<int64_t>(bytes, 1)));
+  stats_.cached += bytes;
+  return blocks_.emplace(data, Block{bytes, false, true, false}).first;
 }
 
 CachingAllocator::Blocks::iterator CachingAllocator::take_free(int64_t bytes) {
@@ -120,6 +131,13 @@ void CachingAllocator::join_next(Blocks::iterator block) {
   free_.erase({next->second.bytes, next->first});
   block->second.bytes += next->second.bytes;
   blocks_.erase(next);
+}
+
+// cudaFree waits for the device, so that no kernel still uses the block.
+void CachingAllocator::give_back(Blocks::iterator block) noexcept {
+  stats_.cached -= block->second.bytes;
+  cudaFree(block->first);
+  blocks_.erase(block);
 }
 
 void CachingAllocator::release_locked() {

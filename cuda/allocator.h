@@ -37,24 +37,31 @@ class CachingAllocator {
   MemoryStats stats() const;
   void reset_peak();
   void release_cached();  // hands free segments back; waits for the device
+  // Off: every block that follows is a cudaMalloc of its own and exactly as large as asked for, so that tools
+  // which watch memory (compute-sanitizer, the emulator) see where it ends. Slow.
+  void set_caching(bool on);
 
  private:
   struct Block {
     int64_t bytes;
     bool used;
-    bool first;  // starts a segment: never joined to the block before it
+    bool first;        // starts a segment: never joined to the block before it
+    bool kept = true;  // goes back to the driver when it is freed if not
   };
   using Blocks = std::map<char*, Block>;
 
+  Blocks::iterator take_alone(int64_t bytes);
   Blocks::iterator take_free(int64_t bytes);
   Blocks::iterator new_segment(int64_t bytes);
   void* ask_driver(int64_t bytes);
   void split(Blocks::iterator block, int64_t bytes);
   void join_next(Blocks::iterator block);
   void release_locked();
+  void give_back(Blocks::iterator block) noexcept;
   [[noreturn]] void refuse(int64_t bytes);
 
   int device_;
+  bool caching_ = true;
   mutable std::mutex mutex_;
   Blocks blocks_;                             // by address
   std::set<std::pair<int64_t, char*>> free_;  // by size, then address

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 
+#include "tern/core/tensor.h"
 #include "tern/cuda/error.h"
 #include "tern/cuda/runtime.h"
 
@@ -56,6 +57,28 @@ void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_
   nogpu::launch(name, kernel, grid, block, shared_bytes, stream, static_cast<P>(args)...);
 #endif
   check_launch(name, stream);
+}
+
+// What a kernel of an operation needs of its tensors.
+inline cudaStream_t stream_of(const Tensor& x) { return runtime(x.device()).compute_stream(); }
+template <class T>
+const T* input(const Tensor& x) {
+  return static_cast<const T*>(x.raw_data());
+}
+template <class T>
+T* output(const Tensor& y) {  // counts as a change of y's storage
+  y.storage().bump_version();
+  return static_cast<T*>(y.raw_data());
+}
+
+// body(float{}) or body(bfloat16{}) by the type of the activations.
+template <class Body>
+void on_activation(const char* op, DType dtype, Body&& body) {
+  if (dtype == DType::F32) return body(float{});
+  if (dtype == DType::BF16) return body(bfloat16{});
+  throw DTypeError(concat_text(op, ": dtype ", dtype,
+                               " is not supported on cuda, allowed are f32 and bf16; hint: ",
+                               dtype == DType::F64 ? "compute f64 on the CPU" : "cast with to(DType::F32)"));
 }
 
 // Blocks for n elements at kBlock threads with `each` elements a thread, at most kMaxBlocks: for grid-stride

@@ -4,6 +4,8 @@
 //   move   y = x       dx = move(dy, device of x)
 
 #include "tern/ops/cast.h"
+
+#include "tern/core/allocator.h"
 #include "tern/core/autograd.h"
 
 namespace tern {
@@ -34,14 +36,8 @@ Tensor Tensor::to(DType wanted) const {
 
 Tensor Tensor::to(Device wanted) const {
   if (device() == wanted) return *this;
-  if constexpr (!kWithCuda) {
-    throw DeviceError(concat_text("device ", wanted,
-                                  ": this build has no CUDA; hint: use the device cpu, or build "
-                                  "with -DTERN_CUDA=ON"));
-  }
   const Tensor y = empty(shape(), {.dtype = dtype(), .device = wanted});
-  on_device(
-      wanted.is_cuda() ? wanted : device(), [&] {}, [&] { cu::copy(*this, y); });
+  copy_bytes(y.raw_data(), wanted, raw_data(), device(), bytes());
   if (!is_floating(dtype())) return y;
   return record<MoveNode>(y, {*this}, [&](MoveNode& node) { node.from = device(); });
 }

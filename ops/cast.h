@@ -12,7 +12,6 @@ void cast(const Tensor& x, const Tensor& y);
 }  // namespace cpu
 namespace cu {
 void cast(const Tensor& x, const Tensor& y);
-void copy(const Tensor& x, const Tensor& y);  // between devices
 }  // namespace cu
 
 }  // namespace tern

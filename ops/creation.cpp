@@ -36,7 +36,9 @@ Tensor generated(const Shape& shape, TensorOptions options, Value&& value_at) {
 }  // namespace
 
 Tensor full(const Shape& shape, double value, TensorOptions options) {
-  return generated(shape, options, [=](int64_t) { return value; });
+  Tensor y = Tensor::empty(shape, options);
+  y.fill(value);
+  return y;
 }
 Tensor zeros(const Shape& shape, TensorOptions options) { return full(shape, 0, options); }
 Tensor ones(const Shape& shape, TensorOptions options) { return full(shape, 1, options); }
