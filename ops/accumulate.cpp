@@ -19,6 +19,12 @@ void add_loop(const T* a, const T* b, T* y, int64_t n) {
   });
 }
 
+void add_on_cpu(const Tensor& a, const Tensor& b, const Tensor& y) {
+  if (a.dtype() == DType::F64)
+    add_loop(a.data<double>(), b.data<double>(), y.mutable_data<double>(), a.numel());
+  else add_loop(a.data<float>(), b.data<float>(), y.mutable_data<float>(), a.numel());
+}
+
 // The exponent bits of an infinite or NaN bf16 are all ones.
 bool finite_loop(const bfloat16* x, int64_t n) {
   constexpr uint16_t kExponent = 0x7f80;
@@ -40,11 +46,10 @@ bool finite_loop(const T* x, int64_t n) {
 Tensor add(const Tensor& a, const Tensor& b) {
   check<ShapeError>(a.shape() == b.shape() && a.dtype() == b.dtype(), "backward: gradients ", describe(a),
                     " and ", describe(b), " of one tensor do not match");
-  if (a.dtype() == DType::BF16) return tern::add(a, b);
+  if (a.dtype() == DType::BF16 || (a.device().is_cuda() && !sole_owner(a))) return tern::add(a, b);
   const Tensor y = sole_owner(a) ? a : Tensor::empty(a.shape(), {.dtype = a.dtype(), .device = a.device()});
-  if (a.dtype() == DType::F64)
-    add_loop(a.data<double>(), b.data<double>(), y.mutable_data<double>(), a.numel());
-  else add_loop(a.data<float>(), b.data<float>(), y.mutable_data<float>(), a.numel());
+  on_device(
+      a.device(), [&] { add_on_cpu(a, b, y); }, [&] { cu::add_in_place(y, b); });
   return y;
 }
 
@@ -61,6 +66,8 @@ Tensor sum_to(const Tensor& gradient, const Shape& shape) {
 Tensor ones_like(const Tensor& y) { return ones(y.shape(), {.dtype = y.dtype(), .device = y.device()}); }
 
 bool all_finite(const Tensor& x) {
+  // Only asked where a step that failed is run again to name the operation.
+  if (x.device().is_cuda()) return all_finite(x.detach().to(kCpu));
   if (x.dtype() == DType::F64) return finite_loop(x.data<double>(), x.numel());
   if (x.dtype() == DType::BF16) return finite_loop(x.data<bfloat16>(), x.numel());
   return finite_loop(x.data<float>(), x.numel());
