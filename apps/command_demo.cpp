@@ -83,7 +83,7 @@ class Recorder final : public Observer {
   void on_step(const StepInfo& info) override {
     record_.steps.push_back(static_cast<double>(info.step));
     record_.loss.push_back(info.loss);
-    record_.active.push_back(info.stats.active_fraction());
+    record_.active.push_back(info.stats().active_fraction());
     next_.on_step(info);
   }
   void on_evaluation(const EvaluationInfo& info) override {

@@ -21,7 +21,7 @@ std::string duration(double seconds) {
   return fmt::format("{}s", s);
 }
 
-double active_share(const StepInfo& info) { return 100 * info.stats.active_fraction(); }
+double active_share(const StepInfo& info) { return 100 * info.stats().active_fraction(); }
 
 std::string step_text(const StepInfo& info) {
   const double left = info.images_per_s > 0
@@ -29,7 +29,7 @@ std::string step_text(const StepInfo& info) {
                           : 0;
   return fmt::format(
       "step {}/{}  loss {:.4f}  active {:.0f}%  d_ap {:.2f} d_an {:.2f}  {:.0f} images/s  {} left", info.step,
-      info.steps, info.loss, active_share(info), info.stats.d_ap.mean, info.stats.d_an.mean,
+      info.steps, info.loss, active_share(info), info.stats().d_ap.mean, info.stats().d_an.mean,
       info.images_per_s, duration(left));
 }
 

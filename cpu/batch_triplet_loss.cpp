@@ -71,6 +71,11 @@ TermsByAnchor mine_fast(const BatchTripletGeometry& g, const float* u, const int
   return found;
 }
 
+TermsByAnchor mine(const BatchTripletGeometry& g, const Tensor& u, const int64_t* labels) {
+  if (u.dtype() == DType::F64) return mine_naively(g, u.data<double>(), labels);
+  return use_reference() ? mine_naively(g, u.data<float>(), labels) : mine_fast(g, u.data<float>(), labels);
+}
+
 BatchTripletTerms collect_terms(const BatchTripletGeometry& g, const TermsByAnchor& found) {
   std::vector<int64_t> count;
   for (const auto& terms : found) count.push_back(static_cast<int64_t>(terms.size()));
@@ -112,7 +117,7 @@ BatchTripletTerms collect_terms(const BatchTripletGeometry& g, const TermsByAnch
       an.take(a, [&](int64_t i) { return distance_of(term(i).squared_an, g.options.distance); });
     }
   });
-  add_anchor_stats(stats, ap, an, out.stats);
+  out.measures = anchor_measures(stats, ap, an);
   return out;
 }
 
@@ -163,7 +168,7 @@ BatchTripletTerms all_triplets_naively(const BatchTripletGeometry& g, const T* u
     ap.take(static_cast<int64_t>(a), [&](int64_t k) { return d_ap[a][static_cast<size_t>(k)]; });
     an.take(static_cast<int64_t>(a), [&](int64_t k) { return d_an[a][static_cast<size_t>(k)]; });
   }
-  add_anchor_stats(stats, ap, an, out.stats);
+  out.measures = anchor_measures(stats, ap, an);
   return out;
 }
 
@@ -182,28 +187,30 @@ BatchTripletTerms batch_triplet_forward(const BatchTripletGeometry& g, const Ten
                                         const Tensor& labels) {
   BatchTripletTerms out;
   const int64_t* y = labels.data<int64_t>();
-  const bool all = g.options.mining == Mining::BatchAll;
-  const bool wide = u.dtype() == DType::F64;
-  if (!all_finite(u)) {
+  const bool wide = u.dtype() == DType::F64, finite = all_finite(u);
+  if (!finite) {
     out.anchor_sums = Tensor::empty({g.n}, {DType::F64, kCpu});
     out.anchor_sums.fill(std::numeric_limits<double>::quiet_NaN());
-    out.triplets = Tensor::empty({0, 3}, {DType::I64, kCpu});
-    out.stats.valid = count_triplets(y, g.n);
-    return out;
-  }
-  if (all && wide) {
-    out = all_triplets_naively(g, u.data<double>(), y);
-  } else if (all) {
-    out = use_reference() ? all_triplets_naively(g, u.data<float>(), y) : all_triplets(g, u.data<float>(), y);
+    out.measures = zero_measures(g.n);
+  } else if (g.options.mining == Mining::BatchAll) {
+    if (wide) out = all_triplets_naively(g, u.data<double>(), y);
+    else
+      out =
+          use_reference() ? all_triplets_naively(g, u.data<float>(), y) : all_triplets(g, u.data<float>(), y);
   } else {
-    out = collect_terms(g, wide              ? mine_naively(g, u.data<double>(), y)
-                           : use_reference() ? mine_naively(g, u.data<float>(), y)
-                                             : mine_fast(g, u.data<float>(), y));
+    out = collect_terms(g, mine(g, u, y));
   }
-  out.stats.valid = count_triplets(y, g.n);
-  if (wide) measure_spread(u.data<double>(), g.n, g.d, out.stats);
-  else measure_spread(u.data<float>(), g.n, g.d, out.stats);
+  double* values = out.measures.values.mutable_data<double>();
+  values[kValid] = static_cast<double>(count_triplets(y, g.n));
+  if (finite)
+    values[kSquares] =
+        wide ? squares_to_mean(u.data<double>(), g.n, g.d) : squares_to_mean(u.data<float>(), g.n, g.d);
   return out;
+}
+
+Tensor batch_triplet_mine(const BatchTripletGeometry& g, const Tensor& u, const Tensor& labels) {
+  if (!all_finite(u)) return Tensor::empty({0, 3}, {DType::I64, kCpu});
+  return collect_terms(g, mine(g, u, labels.data<int64_t>())).triplets;
 }
 
 void batch_triplet_backward(const BatchTripletGeometry& g, const Tensor& u, const BatchTripletTerms& terms,

@@ -84,8 +84,8 @@ RowCounts finish_row(const int64_t* labels, int64_t n, int64_t i, const HadsellP
 }
 
 template <class T>
-ContrastiveStats batch_forward(const Tensor& e, const Tensor& labels, const HadsellPair& pair,
-                               const Tensor& losses, const Tensor& slopes) {
+BatchMeasures batch_forward(const Tensor& e, const Tensor& labels, const HadsellPair& pair,
+                            const Tensor& losses, const Tensor& slopes) {
   const int64_t n = e.size(0), d = e.size(1);
   const T* x = e.data<T>();
   const int64_t* y = labels.data<int64_t>();
@@ -105,23 +105,21 @@ ContrastiveStats batch_forward(const Tensor& e, const Tensor& labels, const Hads
       same_sample.take(i, [&](int64_t k) { return parts[1][static_cast<size_t>(k)]; });
     }
   });
-  ContrastiveStats stats;
-  stats.same = total(sizes.same);
-  stats.different = total(sizes.different);
-  double sum_same = 0, sum_different = 0;
+  BatchMeasures measures = zero_measures(n);
+  double* values = measures.values.mutable_data<double>();
+  values[kPositivePairs] = static_cast<double>(total(sizes.same));
+  values[kNegativePairs] = static_cast<double>(total(sizes.different));
+  values[kValid] = values[kTerms] = values[kPositivePairs] + values[kNegativePairs];
   for (const RowCounts& row : rows) {
-    stats.active += row.active;
-    stats.near += row.near;
-    sum_same += row.sum_same;
-    sum_different += row.sum_different;
+    values[kActive] += static_cast<double>(row.active);
+    values[kSemiHard] += static_cast<double>(row.near);
+    values[kPositiveSum] += row.sum_same;
+    values[kNegativeSum] += row.sum_different;
   }
-  stats.d_same = summarize(same_sample.values(), sum_same, stats.same);
-  stats.d_different = summarize(different_sample.values(), sum_different, stats.different);
-  TripletStats apart;
-  measure_spread(x, n, d, apart);
-  stats.pairwise_rms = apart.pairwise_rms;
-  stats.spread = apart.spread;
-  return stats;
+  values[kSquares] = squares_to_mean(x, n, d);
+  measures.d_ap = same_sample.values();
+  measures.d_an = different_sample.values();
+  return measures;
 }
 
 template <class T>
@@ -152,9 +150,9 @@ void contrastive_backward(const Tensor& scale, const Tensor& slopes, const Tenso
   pair_backward<float>(scale, slopes, a, b, da, db);
 }
 
-ContrastiveStats batch_contrastive_forward(const Tensor& e, const Tensor& labels,
-                                           const ContrastiveOptions& options, const Tensor& losses,
-                                           const Tensor& slopes) {
+BatchMeasures batch_contrastive_forward(const Tensor& e, const Tensor& labels,
+                                        const ContrastiveOptions& options, const Tensor& losses,
+                                        const Tensor& slopes) {
   const HadsellPair pair{options.margin};
   if (e.dtype() == DType::F64) return batch_forward<double>(e, labels, pair, losses, slopes);
   return batch_forward<float>(e, labels, pair, losses, slopes);

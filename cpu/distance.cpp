@@ -67,7 +67,7 @@ void cdist_forward_naive(const T* a, const T* b, int64_t n, int64_t m, int64_t d
 // One row of Gram values becomes distances; padded to kRowQuantum.
 void finish_row(const float* a, float norm, const float* b, const float* norms, float largest, int64_t m,
                 int64_t d, Distance distance, std::vector<int32_t>& near, float* row) {
-  constexpr float kNear = 1e-3f, kLargest = std::numeric_limits<float>::max();
+  constexpr float kLargest = std::numeric_limits<float>::max();
   const TripletKernels& kernels = triplet_kernels();
   const int64_t padded = static_cast<int64_t>(near.size());
   std::fill(row + m, row + padded, 0.0f);
@@ -79,10 +79,11 @@ void finish_row(const float* a, float norm, const float* b, const float* norms, 
   if (!kernels.all_finite(row, padded)) {
     for (int64_t j = 0; j < m; ++j) direct(j);
   } else {
-    const int64_t count = kernels.collect(row, -HUGE_VALF, kNear * (norm + largest), padded, near.data());
+    const int64_t count =
+        kernels.collect(row, -HUGE_VALF, kNearFraction * (norm + largest), padded, near.data());
     for (int64_t t = 0; t < count; ++t) {
       const int64_t j = near[static_cast<size_t>(t)];
-      if (j < m && row[j] <= kNear * (norm + norms[j])) direct(j);
+      if (j < m && row[j] <= kNearFraction * (norm + norms[j])) direct(j);
     }
   }
   kernels.to_distance(row, row_metric(distance), padded);

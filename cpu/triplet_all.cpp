@@ -14,7 +14,6 @@ namespace tern::cpu {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr double kNear = 1e-3;  // pairs with d^2 below this fraction of |a|^2 + |b|^2 are computed directly
 
 class AllTriplets {
  public:
@@ -44,7 +43,7 @@ class AllTriplets {
         for (int64_t r = 0; r < rows; ++r) anchor(first + r, squares.data() + r * batch_.padded, work);
       }
     });
-    add_anchor_stats(stats_, ap_, an_, out_.stats);
+    out_.measures = anchor_measures(stats_, ap_, an_);
     return out_;
   }
 
@@ -71,7 +70,7 @@ class AllTriplets {
   // Squares that cancellation has spoilt, and those beyond f32, are computed directly.
   void recompute_near(int64_t at, float* row, Workspace& work) const {
     const float norm = batch_.norms.data()[at];
-    const float limit = static_cast<float>(kNear) * (norm + batch_.largest_norm);
+    const float limit = kNearFraction * (norm + batch_.largest_norm);
     const TripletKernels& kernels = triplet_kernels();
     const auto direct = [&](int64_t j) {
       row[j] = static_cast<float>(
@@ -87,7 +86,7 @@ class AllTriplets {
     const int64_t count = kernels.collect(row, -kInfinity, limit, batch_.padded, work.near.data());
     for (int64_t k = 0; k < count; ++k) {
       const int32_t j = work.near[static_cast<size_t>(k)];
-      if (j != at && row[j] < static_cast<float>(kNear) * (norm + batch_.norms.data()[j])) direct(j);
+      if (j != at && row[j] < kNearFraction * (norm + batch_.norms.data()[j])) direct(j);
     }
   }
 

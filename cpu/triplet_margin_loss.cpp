@@ -4,32 +4,18 @@
 
 #include "tern/core/parallel.h"
 #include "tern/cpu/reference/distance.h"
-#include "tern/ops/triplet_formulas.h"
+#include "tern/ops/norm_formulas.h"
 
 namespace tern::cpu {
 namespace {
 
-// One triplet: its distances, loss and slope. share: how much of the negative's gradient the pair (p, n)
-// takes.
 template <class T>
-struct Triplet {
-  Triplet(const T* a, const T* p, const T* n, int64_t d, const TripletMarginOptions& o)
-      : d_ap(reference::norm_distance(a, p, d, o.p, o.added())),
-        d_an(reference::norm_distance(a, n, d, o.p, o.added())) {
-    const auto cost = [&](double x) { return o.squared ? x * x : x; };
-    double nearest = d_an;
-    if (o.swap) {
-      d_pn = reference::norm_distance(p, n, d, o.p, o.added());
-      if (d_pn == d_an && o.eps == TripletEps::Torch) share = 0.5;
-      if (d_pn < d_an) share = 1, nearest = d_pn;
-    }
-    const double gap = cost(d_ap) - cost(nearest);
-    const TripletHinge hinge{o.margin};
-    loss = o.soft_margin ? TripletSoft{}.value(gap) : hinge.value(gap);
-    slope = o.soft_margin ? TripletSoft{}.slope(gap) : hinge.slope(gap);
-  }
-  double d_ap, d_an, d_pn = 0, share = 0, loss, slope;
-};
+TripletMarginTerm term_of(const T* a, const T* p, const T* n, int64_t d, const TripletMarginOptions& o) {
+  const auto distance = [&](const T* x, const T* y) {
+    return reference::norm_distance(x, y, d, o.p, o.added());
+  };
+  return {distance(a, p), distance(a, n), o.swap ? distance(p, n) : 0, o};
+}
 
 template <class T>
 void forward(const Tensor& a, const Tensor& p, const Tensor& n, const TripletMarginOptions& options,
@@ -40,14 +26,14 @@ void forward(const Tensor& a, const Tensor& p, const Tensor& n, const TripletMar
   parallel_for(a.size(0), std::max<int64_t>(1, 4096 / std::max<int64_t>(d, 1)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t i = begin; i < end; ++i)
-                   out[i] = Triplet<T>(x + i * d, y + i * d, z + i * d, d, options).loss;
+                   out[i] = term_of(x + i * d, y + i * d, z + i * d, d, options).loss;
                });
 }
 
 template <class T>
 void backward_row(const T* a, const T* p, const T* n, int64_t d, const TripletMarginOptions& o, double scale,
                   T* da, T* dp, T* dn) {
-  const Triplet<T> t(a, p, n, d, o);
+  const TripletMarginTerm t = term_of(a, p, n, d, o);
   std::fill_n(da, d, T(0));
   std::fill_n(dp, d, T(0));
   std::fill_n(dn, d, T(0));

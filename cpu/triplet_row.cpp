@@ -24,10 +24,6 @@ float rounded_down(double x) {
   return static_cast<double>(f) > x ? std::nextafter(f, -kInfinity) : f;
 }
 
-// Half of the design's 2 D 2^-24 (|a|^2 + |b|^2), the error of one Gram distance, with room for the rounding
-// of the norms and of their sum.
-double gram_error(int64_t d, double norms) { return static_cast<double>(d + 8) * 0x1p-24 * 1.01 * norms; }
-
 }  // namespace
 
 FastTripletRow::FastTripletRow(const BatchTripletGeometry& geometry, const SortedBatch& batch)

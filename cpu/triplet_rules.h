@@ -19,50 +19,29 @@
 #include <cstdint>
 #include <vector>
 
-#include "tern/core/philox.h"
-#include "tern/ops/batch_triplet_loss.h"
-#include "tern/ops/triplet_formulas.h"
+#include "tern/ops/mining_formulas.h"
 
 namespace tern::cpu {
 
-inline double distance_of(double squared, Distance distance) {
-  if (distance == Distance::Euclidean) return std::sqrt(squared);
-  return distance == Distance::Cosine ? 0.5 * squared : squared;
-}
-
-inline double square_of(double d, Distance distance) {
-  if (distance == Distance::Euclidean) return d * d;
-  return distance == Distance::Cosine ? 2 * d : d;
-}
-
-// g of the header: the gradient of d_ij with respect to u_i is g (u_i - u_j). Capped so that sums of it fit
-// f32.
-inline double distance_slope(double d, Distance distance) {
-  if (distance == Distance::Euclidean) return d > 0 ? std::min(1 / d, 1e30) : 0;
-  return distance == Distance::Cosine ? 1 : 2;
-}
-
-inline uint32_t mining_bits(const BatchTripletGeometry& g, int64_t anchor, int64_t positive) {
-  return Philox{g.options.seed, RandomStream::Mining}
-      .block(g.options.step, static_cast<uint32_t>(anchor * g.n + positive))
-      .value[0];
-}
-
-// The running sums of w over the anchor's negatives. Weights are relative to the largest, so none overflows.
+// The running sums of w over the anchor's negatives.
 template <class Row>
 struct NegativeWeights {
   NegativeWeights(const BatchTripletGeometry& g, Row& row) {
     row.negatives(index);
     double largest = -HUGE_VAL;
     for (const int64_t n : index) {
-      const double r = std::max(std::sqrt(row.squared(n)), 0.5), dim = static_cast<double>(g.d);
-      const double log_w =
-          r >= 1.4 ? -HUGE_VAL : (2 - dim) * std::log(r) + (3 - dim) / 2 * std::log(1 - r * r / 4);
-      sums.push_back(log_w);
-      largest = std::max(largest, log_w);
+      sums.push_back(log_weight(row.squared(n), g.d));
+      largest = std::max(largest, sums.back());
     }
-    double total = 0;
-    for (double& w : sums) w = total += largest == -HUGE_VAL ? 0 : std::exp(w - largest);
+    double before = 0, inside = 0;
+    for (size_t i = 0; i < sums.size(); ++i) {
+      if (i > 0 && index[i] / kWeightBlock != index[i - 1] / kWeightBlock) {
+        before += inside;
+        inside = 0;
+      }
+      inside += relative_weight(sums[i], largest);
+      sums[i] = before + inside;
+    }
   }
   int64_t draw(uint32_t bits) const {
     const double at = sums.empty() ? 0 : static_cast<double>(uniform01(bits)) * sums.back();
@@ -91,7 +70,8 @@ int64_t mine_negative(const BatchTripletGeometry& g, int64_t anchor, int64_t p, 
       std::vector<int64_t> found;
       row.violators(p, found);
       if (found.empty()) return -1;
-      const auto at = uniform_below(mining_bits(g, anchor, p), static_cast<uint32_t>(found.size()));
+      const auto at =
+          uniform_below(mining_bits(g.options, g.n, anchor, p), static_cast<uint32_t>(found.size()));
       std::nth_element(found.begin(), found.begin() + at, found.end());
       return found[at];
     }
@@ -114,7 +94,7 @@ void mine_anchor(const BatchTripletGeometry& g, int64_t anchor, Row& row, Emit&&
     if (row.positives().empty()) return;
     const NegativeWeights<Row> weights(g, row);
     for (const int64_t p : row.positives()) {
-      const int64_t n = weights.draw(mining_bits(g, anchor, p));
+      const int64_t n = weights.draw(mining_bits(g.options, g.n, anchor, p));
       if (n >= 0) emit(p, n);
     }
     return;
@@ -125,20 +105,5 @@ void mine_anchor(const BatchTripletGeometry& g, int64_t anchor, Row& row, Emit&&
     if (n >= 0) emit(p, n);
   }
 }
-
-// One term's loss and slope, with the counts it belongs to.
-struct TermValue {
-  TermValue(const BatchTripletOptions& options, double squared_ap, double squared_an)
-      : d_ap(distance_of(squared_ap, options.distance)), d_an(distance_of(squared_an, options.distance)) {
-    const double gap = d_ap - d_an;
-    const TripletHinge hinge{options.margin};
-    loss = options.soft_margin ? TripletSoft{}.value(gap) : hinge.value(gap);
-    slope = options.soft_margin ? TripletSoft{}.slope(gap) : hinge.slope(gap);
-    hard = squared_an <= squared_ap;
-    semi_hard = !hard && d_an < d_ap + options.margin;
-  }
-  double d_ap, d_an, loss, slope;
-  bool hard, semi_hard;
-};
 
 }  // namespace tern::cpu

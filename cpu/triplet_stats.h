@@ -1,6 +1,6 @@
 #pragma once
-// Gathering TripletStats: counts are sums over anchors in order, quantiles come from evenly spaced pairs, and
-// how far the embeddings lie apart from closed forms in O(N D).
+// Gathering BatchMeasures: counts are sums over anchors in order, quantiles come from evenly spaced pairs,
+// and how far the embeddings lie apart from a closed form in O(N D).
 
 #include <cstdint>
 #include <vector>
@@ -25,28 +25,29 @@ class PairSample {
   void take(int64_t anchor, Value&& value) {
     const int64_t begin = first_[static_cast<size_t>(anchor)], end = first_[static_cast<size_t>(anchor) + 1];
     for (int64_t t = (begin + stride_ - 1) / stride_ * stride_; t < end; t += stride_)
-      values_[static_cast<size_t>(t / stride_)] = value(t - begin);
+      to_[t / stride_] = value(t - begin);
   }
-  std::vector<double>& values() { return values_; }
+  const Tensor& values() const { return values_; }
 
  private:
   std::vector<int64_t> first_;
   int64_t stride_;
-  std::vector<double> values_;
+  Tensor values_;  // f64
+  double* to_;
 };
 
-// p10, median, p90 (nearest rank) of values, which it reorders, and the mean.
-DistanceSummary summarize(std::vector<double>& values, double sum, int64_t count);
+// Values on the CPU, zeros.
+BatchMeasures zero_measures(int64_t n);
 
 // Number of triplets (a,p,n) in labels.
 int64_t count_triplets(const int64_t* labels, int64_t n);
 
-// Fills pairwise_rms and spread from u[n,d].
+// The sum of |u_i - mean|^2 over u[n,d].
 template <class T>
-void measure_spread(const T* u, int64_t n, int64_t d, TripletStats& stats);
+double squares_to_mean(const T* u, int64_t n, int64_t d);
 
-// Adds the anchors' counts and means.
-void add_anchor_stats(const std::vector<AnchorStats>& anchors, PairSample& ap, PairSample& an,
-                      TripletStats& stats);
+// Sums over the anchors.
+BatchMeasures anchor_measures(const std::vector<AnchorStats>& anchors, const PairSample& ap,
+                              const PairSample& an);
 
 }  // namespace tern::cpu

@@ -51,24 +51,6 @@ BatchTripletTerms find_terms(const BatchTripletGeometry& geometry, const Tensor&
       [&] { return cu::batch_triplet_forward(geometry, u, labels); });
 }
 
-// The factor of a reduction: loss = factor * sum of the terms.
-double reduction_factor(Reduction reduction, const TripletStats& stats) {
-  const int64_t count = reduction == Reduction::Mean ? stats.terms : stats.active;
-  if (reduction == Reduction::Sum || reduction == Reduction::None) return 1;
-  return count > 0 ? 1 / static_cast<double>(count) : 0;
-}
-
-Tensor reduce_terms(const BatchTripletTerms& terms, Reduction reduction, double factor, DType dtype) {
-  if (reduction == Reduction::None) return terms.anchor_sums.to(dtype);
-  const double* sums = terms.anchor_sums.data<double>();
-  double total = 0;  // NaN if an embedding is
-  for (int64_t i = 0; i < terms.anchor_sums.numel(); ++i) total += sums[i];
-  Tensor loss = Tensor::empty({}, {dtype, kCpu});
-  NoGradGuard no_grad;
-  loss.fill(total * factor);
-  return loss;
-}
-
 struct BatchTripletNode final : OpNode<BatchTripletNode> {
   static constexpr std::string_view kName = "batch_triplet_loss";
   Gradients backward(const Gradients& dy) override;
@@ -98,8 +80,9 @@ BatchTripletResult batch_triplet_loss(const Tensor& e, const Tensor& labels, Bat
   const BatchTripletTerms terms = find_terms(geometry, u, labels);
   const Reduction reduction = options.reduction.value_or(
       options.mining == Mining::BatchAll ? Reduction::MeanNonZero : Reduction::Mean);
-  const double factor = reduction_factor(reduction, terms.stats);
-  Tensor loss = reduce_terms(terms, reduction, factor, e.dtype());
+  TermReduction factor{reduction};
+  Tensor loss = reduce_losses(terms.anchor_sums, e.dtype(), factor,
+                              terms.measures.value(reduction == Reduction::Mean ? kTerms : kActive));
   loss = record<BatchTripletNode>(loss, {u}, [&](BatchTripletNode& node) {
     node.geometry = geometry;
     node.u = u;
@@ -107,9 +90,9 @@ BatchTripletResult batch_triplet_loss(const Tensor& e, const Tensor& labels, Bat
     // With Reduction::None in f64 the sums are the output itself: keep them without its history, or the node
     // would own itself.
     node.terms.anchor_sums = terms.anchor_sums.detach();
-    node.reduction = {reduction, factor};
+    node.reduction = factor;
   });
-  return {loss, terms.stats};
+  return {loss, terms.measures};
 }
 
 MinedTriplets mine_triplets(const Tensor& e, const Tensor& labels, BatchTripletOptions options) {
@@ -117,7 +100,8 @@ MinedTriplets mine_triplets(const Tensor& e, const Tensor& labels, BatchTripletO
   NoGradGuard no_grad;
   MinedTriplets mined;
   if (options.mining == Mining::BatchAll) {
-    const int64_t* y = labels.data<int64_t>();
+    const Tensor on_host = labels.to(kCpu);
+    const int64_t* y = on_host.data<int64_t>();
     for (int64_t a = 0; a < e.size(0); ++a)
       for (int64_t p = 0; p < e.size(0); ++p)
         for (int64_t n = 0; n < e.size(0) && p != a && y[p] == y[a]; ++n) {
@@ -129,9 +113,12 @@ MinedTriplets mine_triplets(const Tensor& e, const Tensor& labels, BatchTripletO
     return mined;
   }
   const Tensor u = normalizes(options) ? l2_normalize(e) : e;
-  const BatchTripletTerms terms = find_terms({e.size(0), e.size(1), options, false}, u, labels);
-  const int64_t* triplets = terms.triplets.data<int64_t>();
-  for (int64_t t = 0; t < terms.triplets.size(0); ++t) {
+  const BatchTripletGeometry geometry{e.size(0), e.size(1), options, false};
+  const Tensor terms = on_device(
+      u.device(), [&] { return cpu::batch_triplet_mine(geometry, u, labels); },
+      [&] { return cu::batch_triplet_mine(geometry, u, labels); });
+  const int64_t* triplets = terms.data<int64_t>();
+  for (int64_t t = 0; t < terms.size(0); ++t) {
     mined.anchor.push_back(triplets[3 * t]);
     mined.positive.push_back(triplets[3 * t + 1]);
     mined.negative.push_back(triplets[3 * t + 2]);

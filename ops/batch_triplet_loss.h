@@ -43,6 +43,7 @@
 #include <vector>
 
 #include "tern/core/tensor.h"
+#include "tern/ops/batch_measures.h"
 #include "tern/ops/distance.h"
 #include "tern/ops/reduction.h"
 
@@ -70,32 +71,10 @@ struct BatchTripletOptions {
   uint64_t step = 0;
 };
 
-struct DistanceSummary {
-  double mean = 0, p10 = 0, median = 0, p90 = 0;  // 0 without pairs
-};
-
-// What the loss saw. hard, semi_hard and the distances are about the terms; for BatchAll the distances are
-// about all positive and all negative pairs. Quantiles come from at most kQuantileSamples evenly spaced
-// pairs.
-struct TripletStats {
-  static constexpr int64_t kQuantileSamples = 4096;
-  int64_t valid = 0;           // triplets (a,p,n) that exist in the batch
-  int64_t terms = 0;           // terms the rule gave
-  int64_t active = 0;          // terms with a loss above 0
-  int64_t hard = 0;            // terms with d_an <= d_ap
-  int64_t semi_hard = 0;       // terms with d_ap < d_an < d_ap + margin
-  DistanceSummary d_ap, d_an;  // in the units of .distance
-  double pairwise_rms =
-      0;              // root mean square of |u_i - u_j| over pairs i != j: 0 when the embedding has collapsed
-  double spread = 0;  // root mean square distance of u_i to their mean
-  double active_fraction() const {
-    return terms > 0 ? static_cast<double>(active) / static_cast<double>(terms) : 0;
-  }
-};
-
 struct BatchTripletResult {
   Tensor loss;
-  TripletStats stats;
+  BatchMeasures measures;  // on the device of the loss
+  TripletStats stats() const { return measures.stats(); }
 };
 
 // The terms of a mining rule, ordered by anchor, then positive. BatchAll: all triplets, for small batches
@@ -117,19 +96,22 @@ struct BatchTripletGeometry {
   bool need_gradient = false;
 };
 
-// What the forward pass finds. Mined rules fill triplets, distances and slopes, BatchAll fills coefficients.
+// What the forward pass finds. On the CPU mined rules fill triplets and slopes, and BatchAll coefficients; on
+// a GPU, where the number of terms must not be read back, every rule fills coefficients.
 struct BatchTripletTerms {
   Tensor anchor_sums;   // f64 [N]: sum of the terms of each anchor
   Tensor triplets;      // i64 [T,3]: anchor, positive, negative
   Tensor slopes;        // f64 [T,2]: dl/dx g(d_ap), dl/dx g(d_an)
   Tensor coefficients;  // [N,N] of the embedding's type: c g, row = anchor, rows and columns in this order:
-  Tensor order;         // i64 [N]: a permutation of the samples
-  TripletStats stats;
+  Tensor order;         // i64 [N]: a permutation of the samples; undefined: theirs
+  BatchMeasures measures;
 };
 
 namespace cpu {
 BatchTripletTerms batch_triplet_forward(const BatchTripletGeometry& geometry, const Tensor& u,
                                         const Tensor& labels);
+// The terms of a mining rule, i64 [T,3] on the CPU.
+Tensor batch_triplet_mine(const BatchTripletGeometry& geometry, const Tensor& u, const Tensor& labels);
 // du from scale, f64 [N]: dL/d(anchor sum).
 void batch_triplet_backward(const BatchTripletGeometry& geometry, const Tensor& u,
                             const BatchTripletTerms& terms, const Tensor& scale, const Tensor& du);
@@ -137,6 +119,7 @@ void batch_triplet_backward(const BatchTripletGeometry& geometry, const Tensor& 
 namespace cu {
 BatchTripletTerms batch_triplet_forward(const BatchTripletGeometry& geometry, const Tensor& u,
                                         const Tensor& labels);
+Tensor batch_triplet_mine(const BatchTripletGeometry& geometry, const Tensor& u, const Tensor& labels);
 void batch_triplet_backward(const BatchTripletGeometry& geometry, const Tensor& u,
                             const BatchTripletTerms& terms, const Tensor& scale, const Tensor& du);
 }  // namespace cu

@@ -45,17 +45,17 @@ void check_arguments(const Tensor& e, const Tensor& labels, const ContrastiveOpt
   check_options("batch_contrastive_loss", options);
 }
 
-Tensor as_bool(const Tensor& same) {
-  if (same.dtype() == DType::Bool) return same;
-  const Tensor on_host = same.to(kCpu);
+// On a GPU the kernel reads either type.
+Tensor as_flags(const Tensor& same) {
+  if (same.dtype() == DType::Bool || same.device().is_cuda()) return same;
   Tensor flags = Tensor::empty(same.shape(), {DType::Bool, kCpu});
-  const int64_t* from = on_host.data<int64_t>();
+  const int64_t* from = same.data<int64_t>();
   for (int64_t i = 0; i < same.numel(); ++i) {
     check(from[i] == 0 || from[i] == 1, "contrastive_loss: same must be 0 or 1, got ", from[i], " for pair ",
           i, "; hint: 1 for a pair of the same class");
     flags.mutable_data<bool>()[i] = from[i] == 1;
   }
-  return flags.to(same.device());
+  return flags;
 }
 
 struct ContrastiveNode final : OpNode<ContrastiveNode> {
@@ -93,9 +93,23 @@ struct BatchContrastiveNode final : OpNode<BatchContrastiveNode> {
 
 }  // namespace
 
+ContrastiveStats BatchContrastiveResult::stats() const {
+  const TripletStats all = measures.stats();
+  const int64_t pairs = measures.n * (measures.n - 1) / 2;
+  const auto same = static_cast<int64_t>(measures.value(kPositivePairs).item());
+  return {.same = same,
+          .different = pairs - same,
+          .active = all.active,
+          .near = all.semi_hard,
+          .d_same = all.d_ap,
+          .d_different = all.d_an,
+          .pairwise_rms = all.pairwise_rms,
+          .spread = all.spread};
+}
+
 Tensor contrastive_loss(const Tensor& a, const Tensor& b, const Tensor& same, ContrastiveOptions options) {
   check_arguments(a, b, same, options);
-  const Tensor flags = as_bool(same);
+  const Tensor flags = as_flags(same);
   const TensorOptions wide{DType::F64, a.device()};
   const Tensor losses = Tensor::empty({a.size(0)}, wide), slopes = Tensor::empty({a.size(0)}, wide);
   on_device(
@@ -118,7 +132,7 @@ BatchContrastiveResult batch_contrastive_loss(const Tensor& e, const Tensor& lab
   const TensorOptions wide{DType::F64, e.device()};
   const Tensor losses = Tensor::empty({pairs}, wide), slopes = Tensor::empty({pairs}, wide);
   BatchContrastiveResult result;
-  result.stats = on_device(
+  result.measures = on_device(
       e.device(), [&] { return cpu::batch_contrastive_forward(e, labels, options, losses, slopes); },
       [&] { return cu::batch_contrastive_forward(e, labels, options, losses, slopes); });
   TermReduction reduction{options.reduction};

@@ -21,8 +21,9 @@
 //
 // Cost: 3 N D forward, 2 N D backward; batch form 3/2 N^2 D and 3 N^2 D, with 8 P bytes kept for the
 // gradient. Errors: ShapeError; DTypeError unless embeddings are f32 or f64 alike, same i64 or bool, labels
-// i64; UsageError for a margin that is negative or not finite, or same that is neither 0 nor 1. NaN gives
-// NaN. Source: Hadsell, Chopra, LeCun, Dimensionality Reduction by Learning an Invariant Mapping, CVPR 2006.
+// i64; UsageError for a margin that is negative or not finite, or same that is neither 0 nor 1 (on a GPU,
+// where nothing is read back, the loss of such a pair is NaN). NaN gives NaN. Source: Hadsell, Chopra, LeCun,
+// Dimensionality Reduction by Learning an Invariant Mapping, CVPR 2006.
 
 #include <cstdint>
 
@@ -52,10 +53,13 @@ struct ContrastiveStats {
 
 struct BatchContrastiveResult {
   Tensor loss;
-  ContrastiveStats stats;
+  BatchMeasures measures;  // on the device of the loss; kSemiHard: near
+  ContrastiveStats stats() const;
 };
 
-constexpr int64_t pair_index(int64_t i, int64_t j, int64_t n) { return i * (2 * n - i - 1) / 2 + j - i - 1; }
+HD constexpr int64_t pair_index(int64_t i, int64_t j, int64_t n) {
+  return i * (2 * n - i - 1) / 2 + j - i - 1;
+}
 
 Tensor contrastive_loss(const Tensor& a, const Tensor& b, const Tensor& same,
                         ContrastiveOptions options = {});
@@ -63,16 +67,16 @@ BatchContrastiveResult batch_contrastive_loss(const Tensor& e, const Tensor& lab
                                               ContrastiveOptions options = {});
 
 namespace cpu {
-// same: bool [N]; losses, slopes: f64 [N], slopes (dl/dd) / d.
+// same: bool [N] (cu: or i64); losses, slopes: f64 [N], slopes (dl/dd) / d.
 void contrastive_forward(const Tensor& a, const Tensor& b, const Tensor& same,
                          const ContrastiveOptions& options, const Tensor& losses, const Tensor& slopes);
 // scale: f64 [N], dL/d(losses).
 void contrastive_backward(const Tensor& scale, const Tensor& slopes, const Tensor& a, const Tensor& b,
                           const Tensor& da, const Tensor& db);
 // losses, slopes, scale: f64 [P].
-ContrastiveStats batch_contrastive_forward(const Tensor& e, const Tensor& labels,
-                                           const ContrastiveOptions& options, const Tensor& losses,
-                                           const Tensor& slopes);
+BatchMeasures batch_contrastive_forward(const Tensor& e, const Tensor& labels,
+                                        const ContrastiveOptions& options, const Tensor& losses,
+                                        const Tensor& slopes);
 void batch_contrastive_backward(const Tensor& scale, const Tensor& slopes, const Tensor& e, const Tensor& de);
 }  // namespace cpu
 namespace cu {
@@ -80,9 +84,9 @@ void contrastive_forward(const Tensor& a, const Tensor& b, const Tensor& same,
                          const ContrastiveOptions& options, const Tensor& losses, const Tensor& slopes);
 void contrastive_backward(const Tensor& scale, const Tensor& slopes, const Tensor& a, const Tensor& b,
                           const Tensor& da, const Tensor& db);
-ContrastiveStats batch_contrastive_forward(const Tensor& e, const Tensor& labels,
-                                           const ContrastiveOptions& options, const Tensor& losses,
-                                           const Tensor& slopes);
+BatchMeasures batch_contrastive_forward(const Tensor& e, const Tensor& labels,
+                                        const ContrastiveOptions& options, const Tensor& losses,
+                                        const Tensor& slopes);
 void batch_contrastive_backward(const Tensor& scale, const Tensor& slopes, const Tensor& e, const Tensor& de);
 }  // namespace cu
 

@@ -31,10 +31,13 @@ CollapseAlarm::CollapseAlarm(const std::optional<BatchTripletOptions>& triplet, 
 
 std::optional<std::string> CollapseAlarm::watch(int64_t step, double loss, const TripletStats& stats) {
   if (stats.pairwise_rms >= limit_) {
-    row_ = 0;
+    first_ = 0;
+    sounded_ = false;
     return std::nullopt;
   }
-  if (++row_ != patience_) return std::nullopt;
+  if (first_ == 0) first_ = step;
+  if (sounded_ || step - first_ + 1 < patience_) return std::nullopt;
+  sounded_ = true;
   std::string text = concat_text("the embedding has collapsed at step ", step, ": mean pairwise distance ",
                                  number(stats.pairwise_rms), ", spread ", number(stats.spread), ", active ",
                                  triplet_ ? "triplets " : "terms ", number(100 * stats.active_fraction()),

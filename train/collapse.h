@@ -17,7 +17,7 @@ struct CollapseOptions {
   double of_margin = 0.25;  // the alarm sounds when a batch's root mean square distance is below this part of
                             // the distance at which the triplet loss's margin is met,
   double min_distance = 0.05;  // or below this one where there is no such margin,
-  int patience = 20;           // for so many steps in a row
+  int patience = 20;           // at every look from one step to the one that completes so many
 };
 
 class CollapseAlarm {
@@ -25,14 +25,16 @@ class CollapseAlarm {
   // triplet: the loss, if it is the triplet loss.
   CollapseAlarm(const std::optional<BatchTripletOptions>& triplet, CollapseOptions options);
 
-  // The text of the alarm at the step that completes the row, once per collapse; nothing otherwise.
+  // The text of the alarm at the step that completes the row, once per collapse; nothing otherwise. Not every
+  // step has to be looked at.
   std::optional<std::string> watch(int64_t step, double loss, const TripletStats& stats);
 
  private:
   std::optional<BatchTripletOptions> triplet_;
   int patience_;
   double limit_;
-  int row_ = 0;
+  int64_t first_ = 0;     // step of the row's first look; 0: no row
+  bool sounded_ = false;  // in this row
 };
 
 }  // namespace tern

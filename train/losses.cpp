@@ -10,15 +10,12 @@ namespace tern {
 namespace {
 
 // As the console, the metrics and the collapse alarm read them: pairs in the place of triplets.
-TripletStats as_triplet_stats(const ContrastiveStats& pairs) {
-  TripletStats stats;
-  stats.valid = stats.terms = pairs.same + pairs.different;
-  stats.active = pairs.active;
-  stats.d_ap = pairs.d_same;
-  stats.d_an = pairs.d_different;
-  stats.pairwise_rms = pairs.pairwise_rms;
-  stats.spread = pairs.spread;
-  return stats;
+StatsReport pair_report(const BatchMeasures& measures) {
+  return {measures.device(), [measures] {
+            TripletStats stats = measures.stats();
+            stats.semi_hard = 0;
+            return stats;
+          }};
 }
 
 LossFunction contrastive(const TrainOptions& options) {
@@ -27,7 +24,7 @@ LossFunction contrastive(const TrainOptions& options) {
   return [normalize, contrastive](const Tensor& embeddings, const Tensor& labels, int64_t) {
     const Tensor u = normalize ? l2_normalize(embeddings) : embeddings;
     const BatchContrastiveResult result = batch_contrastive_loss(u, labels, contrastive);
-    return LossResult{result.loss, as_triplet_stats(result.stats)};
+    return LossResult{result.loss, pair_report(result.measures)};
   };
 }
 
@@ -41,8 +38,9 @@ LossFunction make_loss(const TrainOptions& options) {
   return [triplet](const Tensor& embeddings, const Tensor& labels, int64_t step) {
     BatchTripletOptions now = triplet;
     now.step = static_cast<uint64_t>(step);
-    BatchTripletResult result = batch_triplet_loss(embeddings, labels, now);
-    return LossResult{result.loss, std::move(result.stats)};
+    const BatchTripletResult result = batch_triplet_loss(embeddings, labels, now);
+    const BatchMeasures& measures = result.measures;
+    return LossResult{result.loss, {measures.device(), [measures] { return measures.stats(); }}};
   };
 }
 

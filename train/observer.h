@@ -8,7 +8,7 @@
 #include <string>
 
 #include "tern/metrics/evaluate.h"
-#include "tern/ops/batch_triplet_loss.h"
+#include "tern/train/stats_report.h"
 
 namespace tern {
 
@@ -28,7 +28,7 @@ struct StepInfo {
   double loss = 0, lr = 0, grad_norm = 0;
   int64_t photos = 0, people = 0;  // in the batch
   int64_t short_people = 0;        // of these, with fewer than K photos
-  TripletStats stats;              // of the loss; zeros where a custom loss gives none
+  StatsReport stats;               // of the loss; zeros where a custom loss gives none
   double seconds = 0;              // of this step
   double images_per_s = 0;         // average of the latest steps
   double loading_seconds = 0;      // of it spent waiting for photos

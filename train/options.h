@@ -15,12 +15,13 @@
 #include "tern/nn/schedule.h"
 #include "tern/ops/batch_triplet_loss.h"
 #include "tern/train/collapse.h"
+#include "tern/train/stats_report.h"
 
 namespace tern {
 
 struct LossResult {
-  Tensor loss;         // one element
-  TripletStats stats;  // optional; of pairs where those are its terms. Valid > 0: feeds the collapse alarm
+  Tensor loss;        // one element
+  StatsReport stats;  // optional; of pairs where those are its terms. Valid > 0: feeds the collapse alarm
 };
 // From the embeddings [N,D] of a batch and its labels i64 [N], at a step (0 = the first).
 using LossFunction = std::function<LossResult(const Tensor& embeddings, const Tensor& labels, int64_t step)>;

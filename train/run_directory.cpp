@@ -115,8 +115,7 @@ std::string to_json(const StepInfo& info) {
             {"people", info.people},
             {"short_people", info.short_people},
             {"images_per_s", info.images_per_s}};
-  if (info.stats.valid > 0) {
-    const TripletStats& s = info.stats;
+  if (const TripletStats& s = info.stats(); s.valid > 0) {
     json.update(Json{{"triplets", s.valid},
                      {"terms", s.terms},
                      {"active", s.active},

@@ -271,8 +271,10 @@ void Trainer::Impl::after_step(const StepInfo& info) {
   if (run_directory && (due(options.log_every) || done == options.steps)) {
     run_directory->append_metrics(to_json(info));
   }
-  if (info.stats.valid == 0) return;
-  if (const auto text = alarm.watch(done, info.loss, info.stats)) {
+  // What lies on a GPU is read where the step is logged, so that the steps between need not be waited for.
+  if (!info.stats.at_hand() && !due(options.log_every) && done != options.steps) return;
+  if (info.stats().valid == 0) return;
+  if (const auto text = alarm.watch(done, info.loss, info.stats())) {
     warn(*text);
     collapsed = options.stop_on_collapse;
   }

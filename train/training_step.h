@@ -18,7 +18,7 @@ namespace tern {
 
 struct StepOutcome {
   double loss = 0, grad_norm = 0;
-  TripletStats stats;
+  StatsReport stats;
 };
 
 class TrainingStep {

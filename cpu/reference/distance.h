@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "tern/ops/norm_formulas.h"
+
 namespace tern::cpu::reference {
 
 // |a - b + eps|_p. p = 2 and p = 1 sum over four interleaved partial sums; other powers are relative to the
@@ -39,20 +41,13 @@ template <class T, class Add>
 void norm_gradient(const T* a, const T* b, int64_t d, double p, double eps, double distance, Add&& add) {
   if (distance == 0) return;
   const auto z = [&](int64_t k) { return static_cast<double>(a[k]) - static_cast<double>(b[k]) + eps; };
-  const auto sign = [](double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; };
-  if (p == 2) {
-    const double inverse = std::min(1 / distance, 1e300);
-    for (int64_t k = 0; k < d; ++k) add(k, z(k) * inverse);
-  } else if (p == 1) {
-    for (int64_t k = 0; k < d; ++k) add(k, sign(z(k)));
-  } else if (std::isinf(p)) {
-    int64_t deciding = 0;
-    for (int64_t k = 0; k < d; ++k) deciding += std::abs(z(k)) == distance;
-    for (int64_t k = 0; k < d; ++k)
-      if (std::abs(z(k)) == distance) add(k, sign(z(k)) / static_cast<double>(deciding));
-  } else {
-    for (int64_t k = 0; k < d; ++k) add(k, sign(z(k)) * std::pow(std::abs(z(k)) / distance, p - 1));
+  if (p == 2 || p == 1) {
+    for (int64_t k = 0; k < d; ++k) add(k, norm_slope(z(k), distance, p, 1));
+    return;
   }
+  int64_t deciding = 0;
+  for (int64_t k = 0; k < d; ++k) deciding += std::abs(z(k)) == distance;
+  for (int64_t k = 0; k < d; ++k) add(k, norm_slope(z(k), distance, p, static_cast<double>(deciding)));
 }
 
 }  // namespace tern::cpu::reference

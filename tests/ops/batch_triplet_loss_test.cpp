@@ -158,7 +158,7 @@ TEST_P(BatchTripletRule, CountsWhatItSaw) {
       sum_ap += d_ap;
     }
     for_each_isa([&](cpu::Isa) {
-      const TripletStats s = batch_triplet_loss(e, labels, options).stats;
+      const TripletStats s = batch_triplet_loss(e, labels, options).stats();
       EXPECT_EQ(s.valid, valid);
       EXPECT_EQ(s.terms, static_cast<int64_t>(oracle.terms().size()));
       EXPECT_EQ(s.active, active);
@@ -184,18 +184,18 @@ TEST(BatchTripletLoss, StatisticsOfAKnownBatch) {
     // Anchor 0 (d_ap 1): 3, 7. Anchor 1 (1): 2, 6. Anchor 3 (4): 3, 2. Anchor 7 (4): 7, 6. Terms d_ap - d_an
     // + 1 > 0:
     EXPECT_EQ(result.loss.item(), (4 - 3 + 1) + (4 - 2 + 1));
-    EXPECT_EQ(result.stats.valid, 8);
-    EXPECT_EQ(result.stats.terms, 8);
-    EXPECT_EQ(result.stats.active, 2);
-    EXPECT_EQ(result.stats.hard, 2);
-    EXPECT_EQ(result.stats.semi_hard, 0);
-    EXPECT_EQ(result.stats.d_ap.mean, 2.5);
-    EXPECT_EQ(result.stats.d_an.mean, 4.5);
-    EXPECT_EQ(result.stats.d_an.p10, 2);
-    EXPECT_EQ(result.stats.d_an.p90, 7);
-    EXPECT_NEAR(result.stats.spread, std::sqrt((2.75 * 2.75 + 0.25 * 0.25 + 1.75 * 1.75 + 4.25 * 4.25) / 4),
+    EXPECT_EQ(result.stats().valid, 8);
+    EXPECT_EQ(result.stats().terms, 8);
+    EXPECT_EQ(result.stats().active, 2);
+    EXPECT_EQ(result.stats().hard, 2);
+    EXPECT_EQ(result.stats().semi_hard, 0);
+    EXPECT_EQ(result.stats().d_ap.mean, 2.5);
+    EXPECT_EQ(result.stats().d_an.mean, 4.5);
+    EXPECT_EQ(result.stats().d_an.p10, 2);
+    EXPECT_EQ(result.stats().d_an.p90, 7);
+    EXPECT_NEAR(result.stats().spread, std::sqrt((2.75 * 2.75 + 0.25 * 0.25 + 1.75 * 1.75 + 4.25 * 4.25) / 4),
                 1e-12);
-    EXPECT_NEAR(result.stats.pairwise_rms, std::sqrt((1 + 9 + 49 + 4 + 36 + 16) / 6.0), 1e-12);
+    EXPECT_NEAR(result.stats().pairwise_rms, std::sqrt((1 + 9 + 49 + 4 + 36 + 16) / 6.0), 1e-12);
   });
 }
 
@@ -207,8 +207,8 @@ TEST(BatchTripletLoss, WithoutTermsIsZeroWithZeroGradient) {
       for_each_isa([&](cpu::Isa) {
         const auto result = batch_triplet_loss(e, labels, options);
         EXPECT_EQ(result.loss.item(), 0);
-        EXPECT_EQ(result.stats.terms, 0);
-        EXPECT_EQ(result.stats.valid, 0);
+        EXPECT_EQ(result.stats().terms, 0);
+        EXPECT_EQ(result.stats().valid, 0);
         for (const double g : gradient(e, labels, options).to_vector()) EXPECT_EQ(g, 0);
       });
     for (const int64_t n : {0, 1}) {
@@ -229,7 +229,7 @@ TEST_P(BatchTripletRule, CollapsedEmbeddingsGiveTheMarginAndNoGradient) {
     for_each_isa([&](cpu::Isa) {
       const auto result = batch_triplet_loss(e, labels, options);
       EXPECT_NEAR(result.loss.item(), options.soft_margin ? std::log(2.0) : options.margin, 1e-6);
-      EXPECT_NEAR(result.stats.pairwise_rms, 0, 1e-7);
+      EXPECT_NEAR(result.stats().pairwise_rms, 0, 1e-7);
       for (const double g : gradient(e, labels, options).to_vector()) EXPECT_NEAR(g, 0, 1e-6);
     });
   });
@@ -278,7 +278,7 @@ TEST(BatchTripletLoss, NearlyCoincidentPairsKeepTheirDigits) {
     for (const Triple& t : oracle.terms())
       mean += oracle.distance(t.a, t.p) / static_cast<double>(oracle.terms().size());
     for_each_isa([&](cpu::Isa) {
-      EXPECT_NEAR(batch_triplet_loss(e, labels, options).stats.d_ap.mean / mean, 1, 1e-6);
+      EXPECT_NEAR(batch_triplet_loss(e, labels, options).stats().d_ap.mean / mean, 1, 1e-6);
     });
   }
 }

@@ -1,67 +1,22 @@
 // What the mining rules choose, against brute force, on batches made to provoke ties and rounding.
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "tern/core/parallel.h"
+#include "tests/ops/triplet_batches.h"
 #include "tests/ops/triplet_oracle.h"
 #include "tests/support/tensors.h"
 
 namespace tern::test {
 namespace {
 
-constexpr Mining kMined[] = {Mining::BatchHard,      Mining::SemiHard,     Mining::SemiHardOrHardest,
-                             Mining::RandomViolator, Mining::EasyPositive, Mining::DistanceWeighted};
-
-enum class Kind { Normal, Integers, OneUlp, Duplicates, Scales, Count };
-
-struct Batch {
-  Tensor e, labels;
-};
-
-// Different sizes, label patterns (singletons and one class among them) and value patterns.
-Batch make_batch(Kind kind, uint64_t seed) {
-  PhiloxSequence draw(seed, RandomStream::Test, static_cast<uint64_t>(kind));
-  const int64_t n = 1 + draw.below(26), d = 1 + draw.below(seed % 3 == 0 ? 40 : 5);
-  const uint32_t classes = 1 + draw.below(static_cast<uint32_t>(n));
-  std::vector<int64_t> labels;
-  for (int64_t i = 0; i < n; ++i) labels.push_back(static_cast<int64_t>(draw.below(classes)) * 7 - 3);
-  std::vector<float> x;
-  for (int64_t i = 0; i < n * d; ++i) {
-    float value = static_cast<float>(draw.normal());
-    if (kind == Kind::Integers || kind == Kind::OneUlp) value = static_cast<float>(draw.below(5)) - 2;
-    if (kind == Kind::OneUlp && draw.below(4) == 0) value = std::nextafter(value, 9.0f);
-    x.push_back(value);
-  }
-  for (int64_t i = 1; i < n && (kind == Kind::Duplicates || kind == Kind::Scales); ++i) {
-    const int64_t from = draw.below(static_cast<uint32_t>(i));
-    const float scale = kind == Kind::Scales ? std::pow(10.0f, static_cast<float>(draw.below(9)) - 4) : 1.0f;
-    const bool copy = draw.below(2) == 0;
-    for (int64_t k = 0; k < d; ++k) {
-      float& value = x[static_cast<size_t>(i * d + k)];
-      value = scale * (copy ? x[static_cast<size_t>(from * d + k)] : value);
-    }
-  }
-  return {Tensor::from_data(std::span<const float>(x), {n, d}),
-          Tensor::from_data(std::span<const int64_t>(labels), {n})};
-}
-
-BatchTripletOptions make_options(Mining mining, uint64_t seed) {
-  BatchTripletOptions options{
-      .mining = mining, .margin = seed % 5 == 0 ? 1.0 : 0.2, .seed = seed, .step = seed + 3};
-  options.distance = static_cast<Distance>(seed % 3);
-  options.normalize = mining == Mining::DistanceWeighted || seed % 2 == 0;
-  return options;
-}
-
 class MiningRule : public testing::TestWithParam<Mining> {};
 
 TEST_P(MiningRule, ChoosesWhatBruteForceChooses) {
   int64_t terms = 0;
-  for (int kind = 0; kind < static_cast<int>(Kind::Count); ++kind)
+  for (int kind = 0; kind < static_cast<int>(BatchKind::Count); ++kind)
     for (uint64_t seed = 0; seed < 30; ++seed) {
-      const Batch batch = make_batch(static_cast<Kind>(kind), seed);
-      const BatchTripletOptions options = make_options(GetParam(), seed);
+      const LabelledBatch batch = make_batch(static_cast<BatchKind>(kind), seed);
+      const BatchTripletOptions options = mining_options(GetParam(), seed);
       const TripletOracle oracle(batch.e, batch.labels, options);
       terms += static_cast<int64_t>(oracle.terms().size());
       const Tensor wide = batch.e.to(DType::F64);
@@ -139,7 +94,7 @@ TEST(Mining, RandomRulesFollowSeedAndStep) {
 }
 
 TEST(Mining, BatchAllListsEveryTriplet) {
-  const Batch batch = make_batch(Kind::Normal, 8);
+  const LabelledBatch batch = make_batch(BatchKind::Normal, 8);
   const TripletOracle oracle(batch.e, batch.labels, {});
   EXPECT_EQ(triples(mine_triplets(batch.e, batch.labels)), oracle.terms());
 }

@@ -132,7 +132,7 @@ TEST(ContrastiveLoss, GradientInF32MatchesF64) {
 TEST(ContrastiveLoss, CountsWhatItSaw) {
   const Tensor e = random_tensor({29, 5}, DType::F32, 4), labels = random_ints({29}, DType::I64, 2, 0, 4);
   const int64_t* y = labels.data<int64_t>();
-  const ContrastiveStats stats = batch_contrastive_loss(e, labels, {.margin = 2.5}).stats;
+  const ContrastiveStats stats = batch_contrastive_loss(e, labels, {.margin = 2.5}).stats();
   int64_t same = 0, different = 0, near = 0;
   double sum_same = 0, sum_different = 0, squares = 0;
   for (int64_t i = 0; i < 29; ++i)
@@ -168,7 +168,7 @@ TEST(ContrastiveLoss, CoincidentPointsHaveNoGradient) {
   e.set_requires_grad();
   const auto result = batch_contrastive_loss(e, vector_of<int64_t>({1, 1, 2, 2}));
   EXPECT_NEAR(result.loss.item(), 0.5 * 4 / 6, 1e-7);
-  EXPECT_EQ(result.stats.pairwise_rms, 0);
+  EXPECT_EQ(result.stats().pairwise_rms, 0);
   result.loss.backward();
   for (const double g : e.grad().to_vector()) EXPECT_EQ(g, 0);
 }
@@ -176,12 +176,12 @@ TEST(ContrastiveLoss, CoincidentPointsHaveNoGradient) {
 TEST(ContrastiveLoss, OneClassSingletonsAndNoPairs) {
   const Tensor e = random_tensor({5, 4});
   const auto alike = batch_contrastive_loss(e, vector_of<int64_t>({7, 7, 7, 7, 7}));
-  EXPECT_EQ(alike.stats.different, 0);
-  EXPECT_EQ(alike.stats.active, 10);
+  EXPECT_EQ(alike.stats().different, 0);
+  EXPECT_EQ(alike.stats().active, 10);
   EXPECT_GT(alike.loss.item(), 0);
   const auto apart = batch_contrastive_loss(e, vector_of<int64_t>({1, 2, 3, 4, 5}), {.margin = 1e-3});
-  EXPECT_EQ(apart.stats.same, 0);
-  EXPECT_EQ(apart.stats.active, 0);
+  EXPECT_EQ(apart.stats().same, 0);
+  EXPECT_EQ(apart.stats().active, 0);
   EXPECT_EQ(apart.loss.item(), 0);
   for (const Reduction reduction : {Reduction::Mean, Reduction::MeanNonZero, Reduction::Sum})
     for (const int64_t n : {0, 1}) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <vector>
 
 namespace tern {
 namespace {
@@ -68,6 +69,15 @@ TEST(CollapseAlarm, AWiderBatchStartsTheCountAnew) {
   EXPECT_FALSE(alarm.watch(20, 0.2, stats_at(0.5)));
   for (int64_t step = 21; step <= 39; ++step) EXPECT_FALSE(alarm.watch(step, 0.2, stats_at(0.01)));
   EXPECT_TRUE(alarm.watch(40, 0.2, stats_at(0.01)));
+}
+
+// As where only logged steps are read from a GPU.
+TEST(CollapseAlarm, LooksAtEveryTenthStepCompleteTheSameRow) {
+  CollapseAlarm alarm(BatchTripletOptions{}, {});
+  std::vector<int64_t> sounded;
+  for (int64_t step = 10; step <= 100; step += 10)
+    if (alarm.watch(step, 0.2, stats_at(step == 50 ? 0.5 : 0.01))) sounded.push_back(step);
+  EXPECT_EQ(sounded, (std::vector<int64_t>{30, 80}));
 }
 
 TEST(CollapseAlarm, OtherLossesHaveOtherWords) {
