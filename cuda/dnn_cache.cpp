@@ -25,12 +25,31 @@ PlanCache::PlanCache(Target target, std::string tuned_file)
 
 const Plan& PlanCache::get(const Problem& problem, const Policy& policy, const Measure& measure) {
   std::lock_guard lock(mutex_);
-  const Key key{key_of(problem), policy.tf32 * 2 + policy.deterministic};
-  std::unique_ptr<Plan>& plan = plans_[key];
-  if (plan) return *plan;
-  if (measure && !policy.deterministic) plan = tune(problem, policy, measure);
-  else plan = std::make_unique<Plan>(make_plan(target_, problem, policy));
+  std::unique_ptr<Plan>& plan = plans_[key(problem, policy)];
+  if (!plan) plan = make(problem, policy, measure);
   return *plan;
+}
+
+const Plan* PlanCache::find(const Problem& problem, const Policy& policy, const Measure& measure) {
+  std::lock_guard lock(mutex_);
+  const auto [plan, is_new] = plans_.try_emplace(key(problem, policy));
+  if (is_new) {
+    try {
+      plan->second = make(problem, policy, measure);
+    } catch (const DeviceError&) {
+      // None: the caller has another way.
+    }
+  }
+  return plan->second.get();
+}
+
+PlanCache::Key PlanCache::key(const Problem& problem, const Policy& policy) {
+  return {key_of(problem), policy.tf32 * 2 + policy.deterministic};
+}
+
+std::unique_ptr<Plan> PlanCache::make(const Problem& problem, const Policy& policy, const Measure& measure) {
+  if (measure && !policy.deterministic) return tune(problem, policy, measure);
+  return std::make_unique<Plan>(make_plan(target_, problem, policy));
 }
 
 std::unique_ptr<Plan> PlanCache::tune(const Problem& problem, const Policy& policy, const Measure& measure) {

@@ -33,6 +33,8 @@ class PlanCache {
 
   // The reference stays good as long as the cache. With measure: tuned, unless the policy is deterministic.
   const Plan& get(const Problem& problem, const Policy& policy, const Measure& measure = {});
+  // Null where cuDNN has no configuration that the policy allows; asked for once, too.
+  const Plan* find(const Problem& problem, const Policy& policy, const Measure& measure = {});
 
   const Target& target() const { return target_; }
   size_t size() const;
@@ -40,6 +42,8 @@ class PlanCache {
 
  private:
   using Key = std::pair<ProblemKey, int>;
+  static Key key(const Problem& problem, const Policy& policy);
+  std::unique_ptr<Plan> make(const Problem& problem, const Policy& policy, const Measure& measure);
   std::unique_ptr<Plan> tune(const Problem& problem, const Policy& policy, const Measure& measure);
   void load();
   void save() const;
@@ -47,8 +51,8 @@ class PlanCache {
   Target target_;
   std::string tuned_file_;
   mutable std::mutex mutex_;
-  std::map<Key, std::unique_ptr<Plan>> plans_;
-  std::map<std::string, Engine> tuned_;  // by problem
+  std::map<Key, std::unique_ptr<Plan>> plans_;  // null: there is none
+  std::map<std::string, Engine> tuned_;         // by problem
   int64_t tuned_count_ = 0;
 };
 

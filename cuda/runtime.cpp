@@ -4,6 +4,8 @@
 
 #include "tern/core/cuda_support.h"
 #include "tern/core/error.h"
+#include "tern/cuda/dnn_cache.h"
+#include "tern/cuda/gemm.h"
 
 namespace tern::cu {
 namespace {
@@ -35,9 +37,12 @@ Runtime::Runtime(int device)
     : device_(made_current(device)),
       properties_(read_properties(device)),
       allocator_(device),
-      staging_(copy_.get(), compute_.get()) {}
+      staging_(copy_.get(), compute_.get()),
+      gemm_plans_(std::make_unique<GemmPlans>()) {}
 
 Runtime::~Runtime() {
+  dnn_plans_.reset();  // before the handle that they were made with
+  gemm_plans_.reset();
   if (cudnn_) vendor::cudnn().Destroy(cudnn_);
   if (cublaslt_) vendor::cublaslt().Destroy(cublaslt_);
 }
@@ -56,6 +61,15 @@ cublasLtHandle_t Runtime::cublaslt() {
   std::lock_guard lock(handles_mutex_);
   if (!cublaslt_) TERN_CUBLAS_CALL(vendor::cublaslt().Create(&cublaslt_));
   return cublaslt_;
+}
+
+dnn::PlanCache& Runtime::dnn_plans() {
+  const cudnnHandle_t handle = cudnn();
+  std::lock_guard lock(plans_mutex_);
+  if (!dnn_plans_)
+    dnn_plans_ = std::make_unique<dnn::PlanCache>(dnn::Target(handle, properties_.name),
+                                                  dnn::tuned_plans_file(properties_.name));
+  return *dnn_plans_;
 }
 
 void Runtime::synchronize() {

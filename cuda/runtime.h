@@ -19,6 +19,11 @@
 
 namespace tern::cu {
 
+class GemmPlans;
+namespace dnn {
+class PlanCache;
+}
+
 struct DeviceProperties {
   std::string name;
   int major = 0, minor = 0;  // compute capability
@@ -42,6 +47,11 @@ class Runtime {
   // Made on first use, bound to the compute stream. Throw DeviceError where the library is missing.
   cudnnHandle_t cudnn();
   cublasLtHandle_t cublaslt();
+  // What cuDNN and cuBLASLt have planned for this device so far. Made on first use.
+  dnn::PlanCache& dnn_plans();
+  GemmPlans& gemm_plans() { return *gemm_plans_; }
+  // cuDNN's handle serves one thread at a time: held around an execution.
+  std::mutex& cudnn_mutex() { return cudnn_mutex_; }
 
   void synchronize();  // waits until both streams are done
 
@@ -54,6 +64,9 @@ class Runtime {
   std::mutex handles_mutex_;
   cudnnHandle_t cudnn_ = nullptr;
   cublasLtHandle_t cublaslt_ = nullptr;
+  std::mutex plans_mutex_, cudnn_mutex_;
+  std::unique_ptr<dnn::PlanCache> dnn_plans_;
+  std::unique_ptr<GemmPlans> gemm_plans_;
 };
 
 // The runtime of a device, which becomes the calling thread's current one. Throws DeviceError, saying what is

@@ -14,6 +14,7 @@
 #include "tern/tests/nogpu/checker.h"
 #include "tern/tests/nogpu/emulator.h"
 #include "tern/tests/nogpu/grid.h"
+#include "tern/tests/nogpu/library_memory.h"
 
 namespace nogpu {
 namespace {
@@ -148,6 +149,10 @@ std::string take_fault() { return std::exchange(world().fault_text, ""); }
 void enqueue_grid(const char* kernel, dim3 size, dim3 block, size_t shared_bytes, cudaStream_t stream,
                   Call call) {
   put(stream_of(stream), {[=] { run_grid(kernel, size, block, shared_bytes, call); }});
+}
+
+void enqueue_library_call(cudaStream_t stream, std::function<void()> work) {
+  put(stream_of(stream), {std::move(work)});
 }
 
 }  // namespace nogpu

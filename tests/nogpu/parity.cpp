@@ -6,6 +6,7 @@
 #include "tern/cuda/runtime.h"
 #include "tern/tests/nogpu/cudart.h"
 #include "tern/tests/nogpu/emulator.h"
+#include "tern/tests/nogpu/libraries.h"
 
 namespace tern::test {
 namespace {
@@ -66,6 +67,7 @@ void expect_same_bits(const Tensors& a, const Tensors& b) {
 
 void in_each_order(bool caching, const std::function<void()>& body) {
   using nogpu::ThreadOrder;
+  nogpu::use_library_stand_ins();
   for (const ThreadOrder order : {ThreadOrder::Ascending, ThreadOrder::Descending, ThreadOrder::Shuffled}) {
     SCOPED_TRACE(testing::Message() << "thread order " << static_cast<int>(order));
     nogpu::set_thread_order(order);
