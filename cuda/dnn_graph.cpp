@@ -103,7 +103,10 @@ void Graph::conv_backward_weight(Ref dy, Ref x, Ref dw, Ref conv) {
 
 Graph::Ref Graph::pointwise_mode(cudnnPointwiseMode_t mode) {
   Descriptor& d = make(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
-  d.set(CUDNN_ATTR_POINTWISE_MODE, mode).set(CUDNN_ATTR_POINTWISE_MATH_PREC, kF32).finalize();
+  d.set(CUDNN_ATTR_POINTWISE_MODE, mode).set(CUDNN_ATTR_POINTWISE_MATH_PREC, kF32);
+  // NaN stays NaN, as everywhere in tern; cuDNN's own ReLU would make it 0.
+  if (mode == CUDNN_POINTWISE_RELU_FWD) d.set(CUDNN_ATTR_POINTWISE_NAN_PROPAGATION, CUDNN_PROPAGATE_NAN);
+  d.finalize();
   return d.get();
 }
 void Graph::pointwise(cudnnPointwiseMode_t mode, Ref x, Ref y) { pointwise(mode, x, nullptr, y); }
