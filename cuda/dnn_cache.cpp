@@ -36,7 +36,7 @@ const Plan* PlanCache::find(const Problem& problem, const Policy& policy, const 
   if (is_new) {
     try {
       plan->second = make(problem, policy, measure);
-    } catch (const DeviceError&) {
+    } catch (const NoPlanError&) {
       // None: the caller has another way.
     }
   }

@@ -156,7 +156,7 @@ std::vector<Plan> make_plans(const Target& target, const Problem& problem, const
   }
   take(proposals, false);
   if (plans.empty()) take(fallback, false);
-  check<DeviceError>(!plans.empty(), "cudnn: no configuration for ", to_string(problem), " on ",
+  check<NoPlanError>(!plans.empty(), "cudnn: no configuration for ", to_string(problem), " on ",
                      target.name(), policy.deterministic ? " that is deterministic" : "", " within ",
                      policy.workspace_cap >> 20,
                      " MiB of workspace; hint: a newer cuDNN 9, or a smaller batch");

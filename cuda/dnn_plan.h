@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "tern/core/error.h"
 #include "tern/cuda/dnn_forms.h"
 #include "tern/cuda/gpu_description.h"
 
@@ -71,7 +72,12 @@ class Plan {
   int64_t workspace_;
 };
 
-// At most `limit` plans that the policy allows, best first. Throws DeviceError, naming the problem, if there
+// cuDNN has no configuration that the policy allows; everything else that goes wrong is another DeviceError.
+struct NoPlanError : DeviceError {
+  using DeviceError::DeviceError;
+};
+
+// At most `limit` plans that the policy allows, best first. Throws NoPlanError, naming the problem, if there
 // is none.
 std::vector<Plan> make_plans(const Target& target, const Problem& problem, const Policy& policy,
                              size_t limit);

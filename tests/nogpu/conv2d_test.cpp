@@ -132,6 +132,20 @@ TEST_F(NoGpuConv2d, FusedWithWhatFollows) {
     }
 }
 
+// What is fused is one execution of cuDNN and no kernel of ours.
+TEST_F(NoGpuConv2d, BiasAndReluArePartOfTheGraph) {
+  const NoGradGuard guard;
+  const Tensor x = random_tensor({1, 3, 3, 8}).to(kCuda), w = random_tensor({4, 3, 3, 8}).to(kCuda),
+               bias = random_tensor({4}).to(kCuda);
+  for (const Activation activation : {Activation::None, Activation::Relu}) {
+    const auto launches = counts().launches;
+    const int64_t executions = library_counts().cudnn_executions;
+    conv2d_fused(x, w, bias, {}, {.activation = activation}).to(kCpu);
+    EXPECT_EQ(counts().launches, launches);
+    EXPECT_EQ(library_counts().cudnn_executions, executions + 1);
+  }
+}
+
 // cuDNN has no fused form for grouped bf16 convolutions: the bias is a pass of our own.
 TEST_F(NoGpuConv2d, FusedGroupsInBf16) {
   const NoGradGuard guard;
