@@ -49,8 +49,10 @@ void add_photo_flags(Command& command, TrainFlags& f) {
       "--image-size", f.train.preprocess.size, {32, 512},
       "Side of the photos the network sees, pixels; other networks have their own (tern info --arch)");
   command.number("--channels", f.train.preprocess.channels, {1, 3}, "1: grey, 3: colour");
-  command.number("--crop", f.train.preprocess.crop, {0.05, 1},
-                 "Central square used, as a fraction of the shorter side");
+  command.number(
+      "--crop", f.train.preprocess.crop, {0.05, 2},
+      "Central square used, as a fraction of the shorter side; above 1 the edges of the photo are repeated "
+      "(92x112 photos are seen whole with 1.22)");
   command.number("-j,--workers", f.train.workers, {0, 256}, "Threads that read photos");
   command.choice("--augment", f.augment, {"none", "basic"}, "Changes made to training photos");
   auto& a = f.train.augment;

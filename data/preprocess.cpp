@@ -10,7 +10,7 @@ namespace tern {
 void check_preprocess(const Preprocess& p) {
   check(p.size >= 1 && p.size <= 1024, "preprocess: size ", p.size, " is not within 1 .. 1024");
   check(p.channels == 1 || p.channels == 3, "preprocess: ", p.channels, " channels; 1 (grey) or 3 (RGB)");
-  check(p.crop > 0 && p.crop <= 1, "preprocess: crop ", p.crop, " is not within (0, 1]");
+  check(p.crop > 0 && p.crop <= 2, "preprocess: crop ", p.crop, " is not within (0, 2]");
   for (int c = 0; c < 3; ++c)
     check(std::isfinite(p.mean[c]) && std::isfinite(p.std[c]) && p.std[c] > 0, "preprocess: channel ", c,
           " has mean ", p.mean[c], " and std ", p.std[c], "; both finite, std positive");

@@ -15,16 +15,18 @@
 namespace tern {
 
 struct Preprocess {
-  int size = 64;      // the side of what the model sees
-  int channels = 3;   // 1: grey, 3: RGB; photos are converted
-  double crop = 1.0;  // the side of the central square, as a fraction of the photo's shorter side
+  int size = 64;     // the side of what the model sees
+  int channels = 3;  // 1: grey, 3: RGB; photos are converted
+  // The side of the central square, as a fraction of the photo's shorter side. Above 1 it reaches beyond the
+  // photo, whose edge pixels are repeated there: a photo that is not square can be seen whole.
+  double crop = 1.0;
   std::array<float, 3> mean = {.5f, .5f, .5f};
   std::array<float, 3> std = {.5f, .5f, .5f};
 
   friend bool operator==(const Preprocess&, const Preprocess&) = default;
 };
 
-// Throws UsageError unless size is 1 .. 1024, channels 1 or 3, 0 < crop <= 1, mean finite and std positive.
+// Throws UsageError unless size is 1 .. 1024, channels 1 or 3, 0 < crop <= 2, mean finite and std positive.
 void check_preprocess(const Preprocess& preprocess);
 
 // The photo as 8-bit pixels, (size + 2 margin) square. The margin is context for augmentation: the photo

@@ -13,7 +13,7 @@ import sys
 import time
 
 TERN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "build", "release", "tern")
-RECIPE = ("--channels 1 --image-size 64 --batch-p 16 --batch-k 4 --mining batch-all --max-steps 800 --lr 1e-3 "
+RECIPE = ("--channels 1 --image-size 64 --crop 1.2174 --batch-p 16 --batch-k 4 --mining batch-all --max-steps 800 --lr 1e-3 "
           "--weight-decay 0.3 --val-split 0").split()
 
 

@@ -112,13 +112,15 @@ TEST(Prepare, TakesTheCentralSquare) {
   const Preprocess part{.size = 20, .channels = 3, .crop = 0.5};
   EXPECT_EQ(prepare(image, part), resize(image, 20, 20, {15, 10, 35, 30}));
   EXPECT_EQ(prepare(image, {.size = 20, .channels = 1}), resize(to_grey(image), 20, 20, {5, 0, 45, 40}));
+  const Preprocess beyond{.size = 20, .channels = 3, .crop = 1.25};
+  EXPECT_EQ(prepare(image, beyond), resize(image, 20, 20, {0, -5, 50, 45}));
   const Image grey = noise_image(30, 33, 1);
   EXPECT_EQ(prepare(grey, {.size = 9, .channels = 3}), to_rgb(prepare(grey, {.size = 9, .channels = 1})));
 }
 
 TEST(Prepare, TheMiddleIsTheSameForAnyMargin) {
   for (const auto [w, h] : {std::array{250, 250}, {92, 112}, {31, 160}, {7, 9}})
-    for (const double fraction : {1.0, 0.8, 0.37}) {
+    for (const double fraction : {1.3, 1.0, 0.8, 0.37}) {
       const Image image = noise_image(w, h, 3);
       const Preprocess preprocess{.size = 33, .channels = 3, .crop = fraction};
       const Image plain = prepare(image, preprocess);
@@ -148,6 +150,7 @@ TEST(Prepare, RefusesImpossibleOptions) {
   expect_error<UsageError>([] { check_preprocess({.size = 0}); }, {"size 0"});
   expect_error<UsageError>([] { check_preprocess({.channels = 2}); }, {"2 channels"});
   expect_error<UsageError>([] { check_preprocess({.crop = 0}); }, {"crop"});
+  expect_error<UsageError>([] { check_preprocess({.crop = 2.5}); }, {"crop 2.5"});
   expect_error<UsageError>([] { check_preprocess({.std = {1, 1, 0}}); }, {"channel 2"});
 }
 
