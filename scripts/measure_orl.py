@@ -17,8 +17,8 @@ import time
 TERN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "build", "release", "tern")
 DRAWN = ("--synthetic-identities 800 --channels 1 --image-size 64 --batch-p 32 --batch-k 4 --max-steps 500 --lr 2e-3 "
          "--weight-decay 0.05 --val-split 0").split()
-RECIPE = ("--channels 1 --image-size 64 --crop 1.2174 --batch-p 16 --batch-k 4 --max-steps 150 --lr 1e-3 --weight-decay 0.3 "
-          "--margin 0.1 --val-split 0").split()
+RECIPE = ("--channels 1 --image-size 64 --crop 1.2174 --batch-p 16 --batch-k 4 --max-steps 300 --lr 1e-3 --weight-decay 0.3 "
+          "--val-split 0").split()
 
 
 def tern(*args):
