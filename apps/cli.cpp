@@ -10,6 +10,7 @@
 #include <map>
 
 #include "tern/apps/help.h"
+#include "tern/core/cuda_support.h"
 #include "tern/core/error.h"
 #include "tern/core/parallel.h"
 
@@ -346,6 +347,12 @@ void Option::give(const std::vector<std::string>& values) {
   if (!values.empty()) option_->run_callback();
 }
 
+Device device_of(const GlobalOptions& global) {
+  const Device device{global.device == "cuda" ? DeviceType::Cuda : DeviceType::Cpu};
+  require_device(device);
+  return device;
+}
+
 int Cli::run(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
   Words(*app_).check_all(args);
@@ -357,10 +364,11 @@ int Cli::run(int argc, char** argv) {
     throw UsageError(e.what());
   }
   if (global.threads > 0) set_num_threads(global.threads);
-  check<DeviceError>(global.device == "cpu",
-                     "device cuda: this build of tern has no CUDA backend; hint: use --device cpu");
+  device_of(global);
   for (const auto& [sub, run] : commands_) {
     if (!sub->parsed()) continue;
+    check<DeviceError>(global.device == "cpu" || sub->get_name() == "train", "device cuda: tern ",
+                       sub->get_name(), " computes on the CPU; hint: use --device cpu");
     Command command(*this, sub);
     return run(command);
   }

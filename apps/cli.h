@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "tern/core/device.h"
+
 namespace CLI {
 class App;
 class Option;
@@ -31,6 +33,9 @@ struct GlobalOptions {
   std::string device = "cpu";
   int threads = 0;  // 0: all processors
 };
+
+// Of --device. Throws DeviceError, saying what is missing and what to do, where it cannot be used.
+Device device_of(const GlobalOptions& global);
 
 struct Range {
   double low, high;

@@ -141,6 +141,7 @@ int run(const GlobalOptions& global, Command& command, TrainFlags& flags) {
   const std::string directory = run_directory(command, flags);
   if (flags.train.resume.empty() && !flags.dry_run) check_new_run(directory);
   use_native_sizes(command, flags);
+  flags.train.device = device_of(global);
   flags.people.synthetic.size = std::min(flags.train.preprocess.size, kLargestFace);
   std::vector<std::string> notes;
   const People people = open(flags, notes);

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "tern/core/cuda_support.h"
 #include "tern/core/error.h"
 #include "tern/core/parallel.h"
 
@@ -56,6 +57,7 @@ ConsoleObserver::ConsoleObserver(const GlobalOptions& global, int64_t log_every)
     : quiet_(global.quiet),
       bar_(!global.quiet && !global.no_progress && stderr_is_terminal()),
       color_(use_color(global)),
+      device_(global.device),
       log_every_(std::max<int64_t>(1, log_every)) {}
 
 ConsoleObserver::~ConsoleObserver() {
@@ -72,7 +74,8 @@ void ConsoleObserver::line(const std::string& text, bool always) {
 }
 
 void ConsoleObserver::on_start(const RunInfo& info) {
-  line(fmt::format("device cpu, {} threads", num_threads()));
+  const auto gpus = device_ == "cpu" ? std::vector<std::string>() : cuda_support().devices;
+  line(fmt::format("device {}, {} threads", gpus.empty() ? device_ : gpus[0], num_threads()));
   line(fmt::format("data: {} photos of {} people, {} held out; batches of {} x {} photos", info.photos,
                    info.people, info.held_out_people, info.p, info.k));
   line(fmt::format("model: {} parameters; about {} MiB for one step", info.parameters,

@@ -31,6 +31,7 @@ class ConsoleObserver final : public Observer {
   void draw(const StepInfo& info);
 
   bool quiet_, bar_, color_;
+  std::string device_;
   int64_t log_every_;
   bool drawn_ = false;
   std::chrono::steady_clock::time_point last_draw_{};

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "tern/core/cuda_options.h"
 #include "tern/core/error.h"
 #include "tern/core/fs.h"
 
@@ -90,7 +91,10 @@ void add_optimisation_flags(Command& command, TrainFlags& f) {
   command.number("--decay-factor", t.decay_factor, {0, 1}, "Schedule step: factor of a decay");
   command.flag("--recompute", f.train.recompute,
                "Compute outputs of batch norms again instead of keeping them: less memory, the same result");
-  command.choice("--precision", f.precision, {"f32", "bf16"}, "Precision of activations");
+  command.choice("--precision", f.precision, {"f32", "tf32", "bf16"},
+                 "Precision of activations; tf32: f32 whose products are rounded, on a GPU");
+  command.flag("--deterministic", f.deterministic,
+               "On a GPU the same bits in every run: no algorithm is chosen by measuring it");
   command.seed(t.seed, "Everything random follows from it");
 }
 
@@ -166,7 +170,11 @@ void finish(TrainFlags& f, const Dataset& people) {
           "' is neither a number from 0 nor 'soft'");
     (t.loss == "contrastive" ? t.contrastive_margin : t.triplet.margin) = margin;
   }
+  check(f.precision != "tf32" || t.device.is_cuda(),
+        "train: --precision tf32 is of GPUs; hint: --device cuda, or --precision f32");
   t.precision = f.precision == "bf16" ? DType::BF16 : DType::F32;
+  set_cuda_options(
+      {.tf32 = f.precision == "tf32", .deterministic = f.deterministic, .autotune = !f.deterministic});
   t.triplet.mining = mining_of(f.mining);
   t.triplet.distance = distance_of(f.distance);
   t.stop_on_collapse = f.on_collapse == "stop";

@@ -23,7 +23,7 @@ struct TrainFlags {
   std::string margin, mining = "batch-all", distance = "euclidean";
   std::string augment = "basic", precision = "f32";
   std::string out = "runs", name, init_from, on_collapse = "warn";
-  bool dry_run = false;
+  bool dry_run = false, deterministic = false;
 };
 
 void add_train_flags(Command& command, TrainFlags& flags);

@@ -38,6 +38,7 @@ void Storage::rehome(Ref<Storage> owner, int64_t byte_offset) {
   copy_bytes(target, owner->device(), data_, device_, bytes_);
   if (!owner_) deallocate_bytes(data_, bytes_, device_);
   data_ = target;
+  if (device_ != owner->device()) bump_version();
   device_ = owner->device();
   owner_ = std::move(owner);
 }

@@ -66,7 +66,7 @@ void require_usable(Device device) {
   std::string missing;
   for (const CudaPart& part : support.parts)
     if (!part.found) missing += (missing.empty() ? "" : "; besides, ") + part.detail;
-  check<DeviceError>(missing.empty(), "device ", to_string(device), ": ", missing,
+  check<DeviceError>(missing.empty(), "device ", to_string(device), ": CUDA cannot be used: ", missing,
                      "; or compute on the CPU with --device cpu");
   check<DeviceError>(device.index < static_cast<int>(support.devices.size()), "device ", to_string(device),
                      ": there are ", support.devices.size(), "; hint: tern info lists them");

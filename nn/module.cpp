@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "tern/core/cuda_support.h"
 #include "tern/ops/multiply_adds.h"
 
 namespace tern::nn {
@@ -124,8 +125,7 @@ int64_t Module::num_parameters() {
 int64_t Module::num_multiply_adds(const Shape& input) {
   const NoGradGuard no_grad;
   const EvalScope eval(*this);
-  const auto owned = parameters();
-  Tensor x = Tensor::empty(input, {.device = owned.empty() ? kCpu : owned[0].device()});
+  Tensor x = Tensor::empty(input, {.device = device()});
   x.fill(0);
   const MultiplyAdds counted;
   (*this)(x);
@@ -134,6 +134,23 @@ int64_t Module::num_multiply_adds(const Shape& input) {
 
 void Module::set_requires_grad(bool on) {
   for (Tensor& tensor : parameters()) tensor.set_requires_grad(on);
+}
+
+void Module::to(Device device) {
+  require_device(device);
+  zero_grad();
+  auto tensors = named_parameters();
+  for (NamedTensor& buffer : named_buffers()) tensors.push_back(std::move(buffer));
+  for (const NamedTensor& t : tensors) {
+    Storage& storage = t.tensor.storage();
+    if (storage.device() == device || !is_floating(t.tensor.dtype())) continue;
+    storage.rehome(Storage::allocate(storage.bytes(), device), 0);
+  }
+}
+
+Device Module::device() {
+  const auto owned = parameters();
+  return owned.empty() ? kCpu : owned[0].device();
 }
 
 void Module::zero_grad() {

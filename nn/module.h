@@ -73,6 +73,10 @@ class Module {
   // in evaluation mode, on zeros.
   int64_t num_multiply_adds(const Shape& input);
   void set_requires_grad(bool on);  // freezes or thaws all parameters
+  // Moves parameters and buffers to a device, under the same handles; gradients are dropped. Integer buffers
+  // are counters that no kernel reads: they stay on the CPU. An optimizer is made afterwards.
+  void to(Device device);
+  Device device();  // of the first parameter; the CPU for a module without
   void zero_grad();
 
   // A table of modules with their parameter counts.

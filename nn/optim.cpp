@@ -162,7 +162,8 @@ std::map<std::string, Tensor> Optimizer::state_views() const {
 
 std::map<std::string, Tensor> Optimizer::state() const {
   std::map<std::string, Tensor> state;
-  for (const auto& [name, view] : state_views()) state[name] = view.clone();
+  for (const auto& [name, view] : state_views())
+    state[name] = view.device().is_cpu() ? view.clone() : view.to(kCpu);
   std::vector<int64_t> steps{steps_};
   steps.insert(steps.end(), parameter_steps_.begin(), parameter_steps_.end());
   state[kSteps] = Tensor::from_data(std::span<const int64_t>(steps), {static_cast<int64_t>(steps.size())});

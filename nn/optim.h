@@ -50,7 +50,7 @@ class Optimizer {
 
   // What a resumed training needs besides parameters and learning rate: "momentum.conv1.weight" and so on (by
   // index for parameters without a name) as f32 tensors shaped like the parameters, and "steps" i64 [1 +
-  // parameters].
+  // parameters]; on the CPU wherever the parameters are, so that a run may go on on another device.
   std::map<std::string, Tensor> state() const;
   // Throws IncompatibleError naming what is missing, unknown or of another shape; then nothing has changed.
   void load_state(const std::map<std::string, Tensor>& state);

@@ -13,8 +13,11 @@ bool is_convolution(const Member& member) {
 }
 
 Tensor to_file_layout(const Member& member) {
-  const Tensor values = member.tensor->detach();
-  return is_convolution(member) ? permute(values, {0, 3, 1, 2}) : values.clone();
+  // A copy on the CPU in any case.
+  const Tensor& here = *member.tensor;
+  const Tensor values = here.device().is_cpu() ? here.detach() : here.detach().to(kCpu);
+  if (is_convolution(member)) return permute(values, {0, 3, 1, 2});
+  return here.device().is_cpu() ? values.clone() : values;
 }
 
 Shape file_shape(const Member& member) {

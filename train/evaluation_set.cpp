@@ -78,13 +78,16 @@ Tensor EvaluationSet::input(int64_t begin, int64_t count) const {
 Tensor EvaluationSet::embed(nn::Module& model, bool normalize_rows, int64_t batch) const {
   const NoGradGuard no_grad;
   const nn::EvalScope eval(model);
+  const Device device = model.device();
   Tensor all;
   for (int64_t begin = 0; begin < photos(); begin += batch) {
     const int64_t count = std::min(batch, photos() - begin);
-    Tensor e = model(input(begin, count));
+    const Tensor x = input(begin, count);
+    Tensor e = model(x.to(device));
     check<ShapeError>(e.rank() == 2 && e.size(0) == count, "evaluation: the model gives ", e.shape(), " for ",
                       count, " photos, embeddings are [N,D]");
     if (normalize_rows) e = l2_normalize(e);
+    e = e.to(kCpu);
     if (!all.defined()) all = Tensor::empty({photos(), e.size(1)});
     std::memcpy(all.mutable_data<float>() + begin * e.size(1), e.data<float>(),
                 static_cast<size_t>(e.bytes()));

@@ -33,6 +33,9 @@ struct TrainOptions {
   // Of the activations: f32 or bf16. Parameters, statistics, the loss, evaluation and files are f32 either
   // way.
   DType precision = DType::F32;
+  // Where the steps are computed. It decides rounding, not the course: a run may be resumed on another
+  // device.
+  Device device = kCpu;
   bool recompute = false;  // activations are computed again where backward reads them: less memory, more time
   int workers = 2;  // threads that load photos; 0: the training thread does. Changes no bit of the result
 

@@ -89,7 +89,7 @@ Trainer::Impl::Impl(nn::Module& model, const Dataset& train, const Dataset* held
       options((check_options(given), std::move(given))),
       observer(observer ? *observer : silent),
       sampler(train, {.p = options.p, .k = options.k, .seed = options.seed}),
-      optimizer(make_optimizer(model, options)),
+      optimizer((model.to(options.device), make_optimizer(model, options))),
       schedule(make_schedule(options)),
       training_step(model, *optimizer, make_loss(options)),
       alarm(triplet_loss_of(options), options.collapse),
@@ -174,12 +174,12 @@ int64_t Trainer::Impl::probe_memory(int64_t photos) {
   const int64_t size = options.preprocess.size;
   const RecomputeGuard recompute(options.recompute);
   BufferCopy buffers(model);
-  reset_peak_memory();
-  const int64_t before = memory_stats().in_use;
+  reset_peak_memory(options.device);
+  const int64_t before = memory_stats(options.device).in_use;
   model.train();
-  sum(model(zeros({photos, size, size, options.preprocess.channels}, {.dtype = options.precision})))
+  sum(model(zeros({photos, size, size, options.preprocess.channels}, {options.precision, options.device})))
       .backward();
-  const int64_t peak = memory_stats().peak_in_use;
+  const int64_t peak = memory_stats(options.device).peak_in_use;
   optimizer->zero_grad();
   buffers.restore();
   return peak - before;
@@ -223,9 +223,11 @@ StepInfo Trainer::Impl::step() {
   optimizer->set_lr(schedule.at(done));
   AugmentOutput output = loader->output();
   output.dtype = options.precision;
-  const Tensor x = augment(pending->photos, pending->table, output);
+  // 8-bit pixels travel; floats are made where they are used.
+  const Device device = options.device;
+  const Tensor x = augment(pending->photos.to(device), pending->table.to(device), output);
   const RecomputeGuard recompute(options.recompute);
-  const StepOutcome outcome = training_step.run(x, pending->labels, done);
+  const StepOutcome outcome = training_step.run(x, pending->labels.to(device), done);
   const auto photos = static_cast<int64_t>(pending->indices.size());
   StepInfo info{.step = ++done,
                 .steps = options.steps,
@@ -319,9 +321,10 @@ TrainResult Trainer::Impl::run() {
   }
   try {
     const RunInfo info = describe();
-    check<MemoryError>(info.memory_estimate <= available_memory(), "train: a step with ", options.p, " x ",
-                       options.k, " photos needs about ", info.memory_estimate >> 20, " MiB, ",
-                       available_memory() >> 20,
+    // A device's allocator refuses by itself, and the step is a transaction.
+    const int64_t available = options.device.is_cpu() ? available_memory() : info.memory_estimate;
+    check<MemoryError>(info.memory_estimate <= available, "train: a step with ", options.p, " x ", options.k,
+                       " photos needs about ", info.memory_estimate >> 20, " MiB, ", available >> 20,
                        " MiB are available; hint: a smaller batch, smaller photos or a smaller network");
     observer.on_start(info);
     log(concat_text("start at step ", done, " of ", options.steps, ": ", info.people, " people, ",
