@@ -138,13 +138,18 @@ void Module::set_requires_grad(bool on) {
 
 void Module::to(Device device) {
   require_device(device);
-  zero_grad();
   auto tensors = named_parameters();
   for (NamedTensor& buffer : named_buffers()) tensors.push_back(std::move(buffer));
+  // All the memory first: where there is not enough, nothing has moved.
+  std::vector<std::pair<Tensor, Ref<Storage>>> moves;
   for (const NamedTensor& t : tensors) {
-    Storage& storage = t.tensor.storage();
+    const Storage& storage = t.tensor.storage();
     if (storage.device() == device || !is_floating(t.tensor.dtype())) continue;
-    storage.rehome(Storage::allocate(storage.bytes(), device), 0);
+    moves.emplace_back(t.tensor, Storage::allocate(storage.bytes(), device));
+  }
+  for (auto& [tensor, target] : moves) {
+    if (tensor.requires_grad()) tensor.clear_grad();
+    tensor.storage().rehome(std::move(target), 0);
   }
 }
 

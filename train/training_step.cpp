@@ -42,9 +42,17 @@ StepOutcome TrainingStep::attempt(const Tensor& x, const Tensor& labels, int64_t
   if (embeddings.dtype() == DType::BF16) embeddings = embeddings.to(DType::F32);
   LossResult result = loss_(embeddings, labels, step);
   check(result.loss.defined() && result.loss.numel() == 1, "train: the loss must be one number");
-  StepOutcome outcome{result.loss.item(), 0, std::move(result.stats)};
-  check<NumericError>(std::isfinite(outcome.loss), "the loss is not finite");
+  StepOutcome outcome{0, 0, std::move(result.stats)};
+  const auto read_loss = [&] {
+    outcome.loss = result.loss.item();
+    check<NumericError>(std::isfinite(outcome.loss), "the loss is not finite");
+  };
+  // Reading waits for a device: it gets its backward pass first, and the host waits once instead of in the
+  // middle.
+  const bool at_hand = result.loss.device().is_cpu();
+  if (at_hand) read_loss();
   result.loss.backward();
+  if (!at_hand) read_loss();
   outcome.grad_norm = update ? optimizer_.step() : optimizer_.grad_norm();
   check<NumericError>(std::isfinite(outcome.grad_norm), "the gradient is not finite");
   return outcome;
