@@ -100,7 +100,7 @@ __global__ void __launch_bounds__(kBlock)
 }
 
 template <class T, bool kVector>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kBlock, 1)
     max_pool2d_backward_kernel(Pool2dGeometry g, const T* dy, const uint8_t* index, T* dx) {
   using Tile = ChannelTile<T, kVector>;
   const int64_t c = Tile::channel();
