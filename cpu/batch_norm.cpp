@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <type_traits>
 #include <vector>
 
-#include "tern/core/parallel.h"
 #include "tern/cpu/batch_norm_kernels.h"
+#include "tern/cpu/channel_panels.h"
 #include "tern/cpu/isa.h"
 #include "tern/cpu/reference/batch_norm.h"
 
@@ -25,70 +24,6 @@ const BatchNormKernels<T>& kernels() {
         []() -> auto& { return baseline::batch_norm_bf16_table; },
         []() -> auto& { return avx2::batch_norm_bf16_table; },
         []() -> auto& { return avx512::batch_norm_bf16_table; });
-}
-
-// A run of rows seen as a matrix of `rows` x `width`: with few or odd channels, `fold` rows lie side by side
-// in one, so that vectors are full; column j then holds channel j % channels.
-struct Panel {
-  int64_t rows, width, fold;
-  int64_t element, mask;  // where it starts in the tensor, and in the mask
-};
-
-// The folded rows, then the few that are left over.
-std::vector<Panel> panels_of(const BatchNormGeometry& g) {
-  constexpr int64_t kLanes = 16, kWideEnough = 64, kNeverFold = 256;
-  int64_t fold = 1;
-  if (g.channels < kNeverFold && g.channels > 0) {
-    fold = kLanes / std::gcd(g.channels, kLanes);
-    while (fold * g.channels < kWideEnough) fold *= 2;
-  }
-  std::vector<Panel> panels;
-  const int64_t full = g.rows / fold, left = g.rows % fold, width = fold * g.channels;
-  if (full > 0) panels.push_back({full, width, fold, 0, 0});
-  if (left > 0) {
-    const int64_t mask = (full + kBatchNormMaskRows - 1) / kBatchNormMaskRows * width;
-    panels.push_back({left, g.channels, 1, full * width, mask});
-  }
-  return panels;
-}
-
-// Blocks of a panel, in rows x channels. The sums of the statistics follow them, so they depend on the shape
-// alone.
-struct Grid {
-  int64_t block_rows, row_blocks, column_blocks;
-};
-
-Grid grid_of(const Panel& p, int64_t elements_per_block, int64_t most_row_blocks) {
-  const int64_t columns = std::min(p.width, kBatchNormBlock);
-  int64_t rows = std::max(elements_per_block / columns, (p.rows + most_row_blocks - 1) / most_row_blocks);
-  rows = std::max<int64_t>(1, (rows + kBatchNormSumRows - 1) / kBatchNormSumRows) * kBatchNormSumRows;
-  return {rows, (p.rows + rows - 1) / rows, (p.width + kBatchNormBlock - 1) / kBatchNormBlock};
-}
-Grid sum_grid(const Panel& p) { return grid_of(p, 32768, 64); }
-Grid apply_grid(const Panel& p) { return grid_of(p, 32768, p.rows); }
-
-// body(block, row, column, row block) over the blocks of a panel, in parallel.
-template <class Body>
-void for_blocks(const Panel& p, const Grid& grid, const Body& body) {
-  parallel_for(grid.row_blocks * grid.column_blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t row_block = i / grid.column_blocks, row = row_block * grid.block_rows;
-      const int64_t column = i % grid.column_blocks * kBatchNormBlock;
-      body(BatchNormBlock{.rows = std::min(grid.block_rows, p.rows - row),
-                          .channels = std::min(kBatchNormBlock, p.width - column),
-                          .stride = p.width},
-           row, column, row_block);
-    }
-  });
-}
-
-// The constants of each column of a panel, from f(channel).
-template <class F>
-std::vector<float> columns_of(const Panel& p, int64_t channels, const F& f) {
-  std::vector<float> values(static_cast<size_t>(p.width));
-  for (int64_t j = 0; j < p.width; ++j)
-    values[j] = static_cast<float>(j < channels ? f(j) : values[j - channels]);
-  return values;
 }
 
 struct Statistics {
@@ -158,10 +93,13 @@ struct PanelConstants {
   std::vector<float> shift, scale, bias, slope;
 };
 
-// Where a block of a panel begins in the mask.
+BatchNormBlock block_of(const Panel& p, const PanelBlock& b) { return {b.rows, b.columns, p.width}; }
+
+// Where a block of a panel begins in the tensor and in the mask.
+int64_t element_of(const Panel& p, const PanelBlock& b) { return p.element + b.row * p.width + b.column; }
 template <class Word>
-Word* mask_at(Word* mask, const Panel& p, int64_t row, int64_t column) {
-  return mask ? mask + p.mask + row / kBatchNormMaskRows * p.width + column : nullptr;
+Word* mask_at(Word* mask, const Panel& p, const PanelBlock& b) {
+  return mask ? mask + p.mask + b.row / kPanelMaskRows * p.width + b.column : nullptr;
 }
 
 // Adds n rows with their mean and squared deviations to what count rows gave.
@@ -174,10 +112,9 @@ void merge(double& mean, double& squares, double count, double n, double other_m
 }  // namespace
 
 int64_t batch_norm_mask_words(const BatchNormGeometry& g) {
-  int64_t words =
-      (g.rows + kBatchNormMaskRows - 1) / kBatchNormMaskRows * g.channels;  // the reference's layout
-  for (const Panel& p : panels_of(g))
-    words = std::max(words, p.mask + (p.rows + kBatchNormMaskRows - 1) / kBatchNormMaskRows * p.width);
+  int64_t words = (g.rows + kPanelMaskRows - 1) / kPanelMaskRows * g.channels;  // the reference's layout
+  for (const Panel& p : panels_of(g.rows, g.channels))
+    words = std::max(words, p.mask + (p.rows + kPanelMaskRows - 1) / kPanelMaskRows * p.width);
   return words;
 }
 
@@ -188,12 +125,12 @@ void statistics(const BatchNormGeometry& g, const T* data, double* mean, double*
   std::fill(mean, mean + g.channels, 0.0);
   std::fill(variance, variance + g.channels, 0.0);
   double count = 0;
-  for (const Panel& p : panels_of(g)) {
-    const Grid grid = sum_grid(p);
+  for (const Panel& p : panels_of(g.rows, g.channels)) {
+    const PanelGrid grid = sum_grid(p);
     std::vector<double> part(static_cast<size_t>(grid.row_blocks * 2 * p.width));
-    for_blocks(p, grid, [&](const BatchNormBlock& b, int64_t row, int64_t column, int64_t row_block) {
-      double* means = part.data() + row_block * 2 * p.width + column;
-      kernels<T>().statistics(b, data + p.element + row * p.width + column, means, means + p.width);
+    for_blocks(p, grid, [&](const PanelBlock& b) {
+      double* means = part.data() + b.row_block * 2 * p.width + b.column;
+      kernels<T>().statistics(block_of(p, b), data + element_of(p, b), means, means + p.width);
     });
     for (int64_t i = 0; i < grid.row_blocks; ++i) {
       const double* means = part.data() + i * 2 * p.width;
@@ -213,12 +150,12 @@ void apply(const BatchNormGeometry& g, const BatchNormInputs& in, const BatchNor
   const T *x = in.x.data<T>(), *residual = optional_data<T>(in.residual);
   T* out = y.mutable_data<T>();
   int32_t* mask = optional_mutable<int32_t>(state.mask);
-  for (const Panel& p : panels_of(g)) {
+  for (const Panel& p : panels_of(g.rows, g.channels)) {
     const PanelConstants constants(p, g, in, s);
-    for_blocks(p, apply_grid(p), [&](const BatchNormBlock& b, int64_t row, int64_t column, int64_t) {
-      const int64_t i = p.element + row * p.width + column;
-      kernels<T>().apply(b, {x + i, residual ? residual + i : nullptr, constants.at(column), g.activation,
-                             out + i, mask_at(mask, p, row, column)});
+    for_blocks(p, apply_grid(p), [&](const PanelBlock& b) {
+      const int64_t i = element_of(p, b);
+      kernels<T>().apply(block_of(p, b), {x + i, residual ? residual + i : nullptr, constants.at(b.column),
+                                          g.activation, out + i, mask_at(mask, p, b)});
     });
   }
 }
@@ -232,14 +169,14 @@ struct GateAt {
         residual(optional_data<T>(in.residual)),
         mask(optional_data<int32_t>(state.mask)),
         activation(g.activation) {}
-  BatchNormGate<T> at(const Panel& p, const PanelConstants& constants, int64_t row, int64_t column) const {
-    const int64_t i = p.element + row * p.width + column;
+  BatchNormGate<T> at(const Panel& p, const PanelConstants& constants, const PanelBlock& b) const {
+    const int64_t i = element_of(p, b);
     return {dy + i,
             x + i,
             residual ? residual + i : nullptr,
-            constants.at(column),
+            constants.at(b.column),
             activation,
-            mask_at(mask, p, row, column)};
+            mask_at(mask, p, b)};
   }
   const T *dy, *x, *residual;
   const int32_t* mask;
@@ -251,13 +188,13 @@ void backward_reduce(const BatchNormGeometry& g, const GateAt<T>& gate, const Ba
                      const Statistics& s, double* sums) {
   const int64_t kinds = g.activation == Activation::Prelu ? 3 : 2;
   std::fill(sums, sums + 3 * g.channels, 0.0);
-  for (const Panel& p : panels_of(g)) {
-    const Grid grid = sum_grid(p);
+  for (const Panel& p : panels_of(g.rows, g.channels)) {
+    const PanelGrid grid = sum_grid(p);
     const PanelConstants constants(p, g, in, s);
     std::vector<double> part(static_cast<size_t>(grid.row_blocks * kinds * p.width));
-    for_blocks(p, grid, [&](const BatchNormBlock& b, int64_t row, int64_t column, int64_t row_block) {
-      double* to = part.data() + row_block * kinds * p.width + column;
-      kernels<T>().backward_reduce(b, gate.at(p, constants, row, column),
+    for_blocks(p, grid, [&](const PanelBlock& b) {
+      double* to = part.data() + b.row_block * kinds * p.width + b.column;
+      kernels<T>().backward_reduce(block_of(p, b), gate.at(p, constants, b),
                                    {to, to + p.width, to + 2 * p.width});
     });
     for (int64_t k = 0; k < grid.row_blocks * kinds; ++k)
@@ -277,16 +214,16 @@ void backward_apply(const BatchNormGeometry& g, const GateAt<T>& gate, const Bat
   const auto factor_of = [&](int64_t c) { return value_or(gamma, c, 1) * s.inverse(c); };
   const auto tilt_of = [&](int64_t c) { return -factor_of(c) * s.inverse(c) * s.inverse(c) * sum_gx[c] / m; };
   const auto offset_of = [&](int64_t c) { return -factor_of(c) * sums[c] / m - tilt_of(c) * s.low(c); };
-  for (const Panel& p : panels_of(g)) {
+  for (const Panel& p : panels_of(g.rows, g.channels)) {
     const PanelConstants constants(p, g, in, s);
     const auto factor = columns_of(p, g.channels, factor_of);
     std::vector<float> tilt(static_cast<size_t>(p.width)), offset(tilt);
     if (g.training) tilt = columns_of(p, g.channels, tilt_of), offset = columns_of(p, g.channels, offset_of);
-    for_blocks(p, apply_grid(p), [&](const BatchNormBlock& b, int64_t row, int64_t column, int64_t) {
-      const int64_t i = p.element + row * p.width + column;
-      kernels<T>().backward_apply(b, gate.at(p, constants, row, column),
-                                  {factor.data() + column, tilt.data() + column, offset.data() + column,
-                                   g.training, dx + i, dresidual ? dresidual + i : nullptr});
+    for_blocks(p, apply_grid(p), [&](const PanelBlock& b) {
+      const int64_t i = element_of(p, b), c = b.column;
+      kernels<T>().backward_apply(block_of(p, b), gate.at(p, constants, b),
+                                  {factor.data() + c, tilt.data() + c, offset.data() + c, g.training, dx + i,
+                                   dresidual ? dresidual + i : nullptr});
     });
   }
 }

@@ -1,10 +1,10 @@
 // Batch normalisation is a question of bytes: every kernel goes through its rows once. Eight rows are taken
 // together, one vector of channels at a time, so that a channel's constants and accumulators are loaded once
-// for eight elements. Sums are in f32 over kBatchNormSumRows rows, then in f64.
+// for eight elements. Sums are in f32 over kPanelSumRows rows, then in f64.
 
 #include "tern/cpu/batch_norm_kernels.h"
 
-#include "tern/cpu/vec.h"
+#include "tern/cpu/vec_lanes.h"
 
 namespace tern::cpu::TERN_ISA {
 namespace {
@@ -15,45 +15,10 @@ using Mask = V::Mask;
 
 constexpr int kRows = 8;
 
-// How a group of lanes is read and written: a whole vector, or the channels left over at the end of a row.
-struct Whole {
-  template <class T>
-  TERN_INLINE V load(const T* p) const {
-    return V::load(p);
-  }
-  TERN_INLINE I load(const int32_t* p) const { return I::load(p); }
-  template <class T>
-  TERN_INLINE void store(V v, T* p) const {
-    v.store(p);
-  }
-  TERN_INLINE void store(I v, int32_t* p) const { v.store(p); }
-};
-struct Partial {
-  int64_t n;
-  template <class T>
-  TERN_INLINE V load(const T* p) const {
-    return V::load_partial(p, n);
-  }
-  TERN_INLINE I load(const int32_t* p) const { return I::load_partial(p, n); }
-  template <class T>
-  TERN_INLINE void store(V v, T* p) const {
-    v.store_partial(p, n);
-  }
-  TERN_INLINE void store(I v, int32_t* p) const { v.store_partial(p, n); }
-};
-
-// body(channel, lanes) over the channels of a row, one vector at a time.
-template <class Body>
-TERN_INLINE void over_channels(int64_t channels, const Body& body) {
-  int64_t c = 0;
-  for (; c + V::kLanes <= channels; c += V::kLanes) body(c, Whole{});
-  if (c < channels) body(c, Partial{channels - c});
-}
-
 // --- statistics ---
 
 struct Sums {
-  float shift[kBatchNormBlock], first[kBatchNormBlock], second[kBatchNormBlock];
+  float shift[kPanelBlock], first[kPanelBlock], second[kPanelBlock];
 };
 
 // shift: the mean of the first rows, near enough to the mean of all that no digits cancel.
@@ -104,8 +69,8 @@ template <class T>
 void statistics(const BatchNormBlock& b, const T* x, double* mean, double* squares) {
   Sums s;
   for (int64_t c = 0; c < b.channels; ++c) mean[c] = squares[c] = 0;
-  for (int64_t begin = 0; begin < b.rows; begin += kBatchNormSumRows) {
-    const int64_t n = b.rows - begin < kBatchNormSumRows ? b.rows - begin : kBatchNormSumRows;
+  for (int64_t begin = 0; begin < b.rows; begin += kPanelSumRows) {
+    const int64_t n = b.rows - begin < kPanelSumRows ? b.rows - begin : kPanelSumRows;
     const T* rows = x + begin * b.stride;
     choose_shift(b, rows, n, s);
     int64_t r = 0;
@@ -131,8 +96,8 @@ struct Column {
 template <int kN, Activation kAct, bool kResidual, bool kMask, class T>
 TERN_INLINE void apply_rows(const BatchNormBlock& b, const BatchNormApply<T>& a, int64_t row) {
   const int64_t start = row * b.stride;
-  int32_t* mask = kMask ? a.mask + row / kBatchNormMaskRows * b.stride : nullptr;
-  const int bit = static_cast<int>(row % kBatchNormMaskRows);
+  int32_t* mask = kMask ? a.mask + row / kPanelMaskRows * b.stride : nullptr;
+  const int bit = static_cast<int>(row % kPanelMaskRows);
   over_channels(
       b.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
         const Column k(a.of, c, lanes, kAct == Activation::Prelu);
@@ -201,14 +166,14 @@ TERN_INLINE V gated(const BatchNormGate<T>& a, const Column& k, I word, int bit,
 }
 
 struct GateSums {
-  float g[kBatchNormBlock], gx[kBatchNormBlock], slope[kBatchNormBlock];
+  float g[kPanelBlock], gx[kPanelBlock], slope[kPanelBlock];
 };
 
 template <int kN, Gate kGate, class T>
 TERN_INLINE void add_gradients(const BatchNormBlock& b, const BatchNormGate<T>& a, int64_t row, GateSums& s) {
   const int64_t start = row * b.stride;
-  const int32_t* mask = kGate == Gate::Mask ? a.mask + row / kBatchNormMaskRows * b.stride : nullptr;
-  const int bit = static_cast<int>(row % kBatchNormMaskRows);
+  const int32_t* mask = kGate == Gate::Mask ? a.mask + row / kPanelMaskRows * b.stride : nullptr;
+  const int bit = static_cast<int>(row % kPanelMaskRows);
   over_channels(
       b.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
         const Column k(a.of, c, lanes, is_prelu(kGate));
@@ -238,8 +203,8 @@ void reduce_all(const BatchNormBlock& b, const BatchNormGate<T>& a, const BatchN
   };
   each([&](int64_t c) { sums.g[c] = sums.gx[c] = 0; });
   if (is_prelu(kGate)) each([&](int64_t c) { sums.slope[c] = 0; });
-  for (int64_t begin = 0; begin < b.rows; begin += kBatchNormSumRows) {
-    const int64_t end = b.rows - begin < kBatchNormSumRows ? b.rows : begin + kBatchNormSumRows;
+  for (int64_t begin = 0; begin < b.rows; begin += kPanelSumRows) {
+    const int64_t end = b.rows - begin < kPanelSumRows ? b.rows : begin + kPanelSumRows;
     each([&](int64_t c) { s.g[c] = s.gx[c] = s.slope[c] = 0; });
     int64_t r = begin;
     for (; r + kRows <= end; r += kRows) add_gradients<kRows, kGate>(b, a, r, s);
@@ -277,8 +242,8 @@ template <int kN, Gate kGate, bool kTraining, class T>
 TERN_INLINE void backward_rows(const BatchNormBlock& b, const BatchNormGate<T>& a,
                                const BatchNormBackward<T>& to, int64_t row) {
   const int64_t start = row * b.stride;
-  const int32_t* mask = kGate == Gate::Mask ? a.mask + row / kBatchNormMaskRows * b.stride : nullptr;
-  const int bit = static_cast<int>(row % kBatchNormMaskRows);
+  const int32_t* mask = kGate == Gate::Mask ? a.mask + row / kPanelMaskRows * b.stride : nullptr;
+  const int bit = static_cast<int>(row % kPanelMaskRows);
   over_channels(
       b.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
         const Column k(a.of, c, lanes, is_prelu(kGate));

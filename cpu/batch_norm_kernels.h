@@ -1,18 +1,15 @@
 #pragma once
-// Vector code of batch normalisation. A kernel works on a block: some rows times at most kBatchNormBlock
+// Vector code of batch normalisation. A kernel works on a block: some rows times at most kPanelBlock
 // channels of a row-major matrix whose rows are `stride` elements apart; every pointer below points at the
 // block's first element. T is the type of the activations, float or bfloat16.
 
 #include <cstdint>
 
 #include "tern/core/dtype.h"
+#include "tern/cpu/panel_sizes.h"
 #include "tern/ops/activation.h"
 
 namespace tern::cpu {
-
-inline constexpr int64_t kBatchNormBlock = 512;    // channels of a block, so that its accumulators fit in L1
-inline constexpr int64_t kBatchNormMaskRows = 32;  // rows whose mask bits share a word
-inline constexpr int64_t kBatchNormSumRows = 128;  // rows summed in f32 before they are added up in f64
 
 struct BatchNormBlock {
   int64_t rows, channels, stride;
