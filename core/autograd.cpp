@@ -69,8 +69,8 @@ const Tensor& Saved::get(const Node& node) const {
     if (!tensor_.defined()) tensor_ = producer_->rebuild();
     return tensor_;
   }
-  if (tensor_.defined()) {
-    check(tensor_.version() == version_, node.name(), ": the tensor ", describe(tensor_),
+  if (tensor_.defined() && tensor_.version() != version_) [[unlikely]] {  // the text only where it is needed
+    check(false, node.name(), ": the tensor ", describe(tensor_),
           " saved for backward has been changed in place since; hint: change it after backward, or pass a "
           "clone()");
   }

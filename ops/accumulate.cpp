@@ -44,8 +44,10 @@ bool finite_loop(const T* x, int64_t n) {
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
-  check<ShapeError>(a.shape() == b.shape() && a.dtype() == b.dtype(), "backward: gradients ", describe(a),
-                    " and ", describe(b), " of one tensor do not match");
+  if (!(a.shape() == b.shape()) || a.dtype() != b.dtype()) [[unlikely]] {  // the text only where it is needed
+    check<ShapeError>(false, "backward: gradients ", describe(a), " and ", describe(b),
+                      " of one tensor do not match");
+  }
   if (a.dtype() == DType::BF16 || (a.device().is_cuda() && !sole_owner(a))) return tern::add(a, b);
   const Tensor y = sole_owner(a) ? a : Tensor::empty(a.shape(), {.dtype = a.dtype(), .device = a.device()});
   on_device(

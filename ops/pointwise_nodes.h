@@ -14,6 +14,10 @@ inline const PointwiseBackend& pointwise_backend(const Device& device) {
       []() -> const PointwiseBackend& { return cu::pointwise_backend(); });
 }
 
+// Whether record() has anything to do with x: asking first spares it copies of its arguments, which cost as
+// much as a small operation.
+inline bool recorded(const Tensor& x) { return detail::finite_checks() || detail::wants_gradient({&x, 1}); }
+
 template <class F>
 struct UnaryNode final : OpNode<UnaryNode<F>> {
   static constexpr std::string_view kName = F::kName;
@@ -32,7 +36,8 @@ Tensor unary(const F& formula, const Tensor& x) {
   check(x.defined(), F::kName, ": x is undefined");
   Tensor y = Tensor::empty(x.shape(), {x.dtype(), x.device()});
   pointwise_backend(x.device()).UnaryEntry<F>::forward(formula, x, y);
-  return record<UnaryNode<F>>(y, {x}, [&](UnaryNode<F>& node) {
+  if (!recorded(x)) return y;
+  return record<UnaryNode<F>>(y, std::span(&x, 1), [&](UnaryNode<F>& node) {
     node.formula = formula;
     if constexpr (F::kSaves == Saves::Input) node.saved = x;
     if constexpr (F::kSaves == Saves::Output) node.saved = y;
@@ -90,6 +95,7 @@ Tensor binary(const F& formula, const Tensor& a, const Tensor& b) {
   Tensor y = Tensor::empty(geometry.shape, {a.dtype(), a.device()});
   const BinaryEntry<F>& kernels = pointwise_backend(a.device());
   kernels.forward(formula, geometry, a, b, y);
+  if (!recorded(a) && !recorded(b)) return y;
   return record<BinaryNode<F>>(y, {a, b}, [&](BinaryNode<F>& node) {
     node.formula = formula;
     node.geometry = geometry;
