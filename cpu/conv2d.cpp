@@ -96,36 +96,40 @@ void multiply_patches(const PatchGrid& whole, const PackedB& b, const float* bia
       const int64_t last_panel = std::min(b.panels, first_panel + tasks.panels_per_task);
       padded.load(block, 0);
       const int64_t rows = block.images * block.rows, per_tile = segments.paired ? 2 : 1;
-      const int64_t first_row = (block.n * grid.rows + block.i) * grid.columns, outputs = rows * grid.columns;
+      const int64_t outputs = rows * grid.columns;
       Prefetch ahead;
       if (task + 1 < end)
         ahead = padded.ahead(tasks.blocks.block((task + 1) % tasks.blocks.count), 0,
                              (rows + per_tile - 1) / per_tile * segments.count * (last_panel - first_panel));
+      const int64_t first_row = (block.n * grid.rows + block.i) * grid.columns;
       for (int64_t r = 0; r < rows; r += per_tile)
         for (int64_t s = 0; s < segments.count; ++s) {
           const int64_t used = std::min(per_tile, rows - r), j = segments.begin(s), size = segments.size(s);
+          const int64_t tile_rows = used * size;
           const int64_t row = r * grid.columns + j;
-          pointers(first_row + row, used * size, c);
-          const bool more = row + 2 * used * size <= outputs;
-          if (more) pointers(first_row + row + used * size, used * size, c_next);
+          pointers(first_row + row, tile_rows, c);
+          const bool more = row + 2 * tile_rows <= outputs;
+          if (more) pointers(first_row + row + tile_rows, tile_rows, c_next);
+          const float* const patch = padded.patch(r, j);
+          const float* const second = used == 2 ? padded.patch(r + 1, j) : nullptr;
           for (int64_t panel = first_panel; panel < last_panel; ++panel) {
             const int64_t column = panel * b.width;
             ahead.step();
-            kernels.by_rows[used * size]({.a = padded.patch(r, j),
-                                          .a_second = used == 2 ? padded.patch(r + 1, j) : nullptr,
-                                          .a_stride = padded.pixel_step(),
-                                          .b = b.panel(0, panel),
-                                          .depth = padded.run_length(),
-                                          .runs = padded.runs(),
-                                          .a_run = runs.data(),
-                                          .c = c,
-                                          .c_next = more ? c_next : nullptr,
-                                          .bias = bias ? bias + column : nullptr,
-                                          .column = column,
-                                          .columns = std::min(b.width, b.n - column)});
+            kernels.by_rows[tile_rows]({.a = patch,
+                                        .a_second = second,
+                                        .a_stride = padded.pixel_step(),
+                                        .b = b.panel(0, panel),
+                                        .depth = padded.run_length(),
+                                        .runs = padded.runs(),
+                                        .a_run = runs.data(),
+                                        .c = c,
+                                        .c_next = more ? c_next : nullptr,
+                                        .bias = bias ? bias + column : nullptr,
+                                        .column = column,
+                                        .columns = std::min(b.width, b.n - column)});
           }
           const int64_t first = first_panel * b.width, last = std::min(b.n, last_panel * b.width);
-          finish(c[0], used * size, first, last - first);
+          finish(c[0], tile_rows, first, last - first);
         }
     }
   });
@@ -176,7 +180,15 @@ void pack_data_weights(const Conv2dGeometry& g, const float* w, const AxisPhase&
 void backward_data(const Conv2dGeometry& g, const float* dy, const float* w, float* dx) {
   if (is_depthwise(g)) return depthwise_backward_data(g, dy, w, dx);
   if (use_winograd(g)) return winograd_backward_data(g, dy, w, dx);
+  // Pixels that no tap reaches, as three of four in a 1x1 convolution of stride 2.
+  bool empty = false;
+  for_each_phase(g, [&](const AxisPhase& h, const AxisPhase& v) { empty |= h.taps * v.taps == 0; });
+  if (empty)
+    parallel_for(g.n * g.h, 1, [&](int64_t begin, int64_t end) {
+      std::fill(dx + begin * g.w * g.c, dx + end * g.w * g.c, 0.0f);
+    });
   for_each_phase(g, [&](const AxisPhase& h, const AxisPhase& v) {
+    if (h.taps * v.taps == 0) return;
     for (int64_t group = 0; group < g.groups; ++group) {
       const PatchGrid grid = data_grid(g, dy, group, h, v);
       PackedB b(grid.patch(), g.group_in(), grid.patch());
@@ -184,11 +196,16 @@ void backward_data(const Conv2dGeometry& g, const float* dy, const float* w, flo
       multiply_patches(
           grid, b, nullptr,
           [&](int64_t row, int64_t rows, float** c) {
-            for (int64_t r = 0; r < rows; ++r) {
-              const int64_t j = (row + r) % grid.columns, i = (row + r) / grid.columns % grid.rows;
-              const int64_t n = (row + r) / (grid.columns * grid.rows);
-              const int64_t pixel = (n * g.h + h.residue + i * g.stride.h) * g.w + v.residue + j * g.stride.w;
-              c[r] = dx + pixel * g.c + group * g.group_in();
+            int64_t j = row % grid.columns, i = row / grid.columns % grid.rows;
+            int64_t n = row / grid.columns / grid.rows;
+            for (;; j = 0) {  // one image row after another: a division for each row of C would show
+              const int64_t pixel = (n * g.h + h.residue + i * g.stride.h) * g.w + v.residue;
+              float* line = dx + pixel * g.c + group * g.group_in();
+              for (; j < grid.columns; ++j) {
+                if (rows-- == 0) return;
+                *c++ = line + j * g.stride.w * g.c;
+              }
+              if (++i == grid.rows) i = 0, ++n;
             }
           },
           [](float*, int64_t, int64_t, int64_t) {});

@@ -1,9 +1,10 @@
 // The weight gradient, summed over all output pixels; and the bias gradient. Blocks of image rows are copied
-// with their padding (cpu/conv2d_rows.h), and the register tile reads both factors where they lie, its depth
-// the pixels of one output row after another:
+// with their padding (cpu/conv2d_rows.h), and the register tile reads x where it lies, its depth the pixels
+// of one output row after another; dy is packed, a tile of output channels after another, a pixel a cache
+// line:
 //
 //   for each block of input channels, for each slice of the image rows          (tasks, in parallel)
-//     for each block of about 256 pixels    copy its rows of x with padding
+//     for each block of about 256 pixels    copy its rows of x with padding, pack its dy
 //       for each tap, for each panel of kNr input channels     x: the right-hand side, in the first-level
 //       cache
 //         for each tile of output channels                     dy: columns, the second-level cache
@@ -57,7 +58,10 @@ class WeightTask {
         x_runs_(plan.blocks.images * plan.blocks.rows),
         dy_runs_(plan.blocks.images * plan.blocks.rows),
         dy_ld_((g.group_out() + kWidest - 1) / kWidest * kWidest + kShift),
-        dy_block_(plan.blocks.images * plan.blocks.rows * g.out_w * dy_ld_) {}
+        tiles_(g.group_out(), gemm_kernels().tile_rows),
+        tile_floats_(plan.blocks.images * plan.blocks.rows * g.out_w * gemm_kernels().column_stride),
+        dy_block_(plan.from_patches ? plan.blocks.images * plan.blocks.rows * g.out_w * dy_ld_
+                                    : tiles_.count * tile_floats_) {}
 
   // Sums the blocks of the slice into dw, which is [o, patch] or, from patches, [group, patch, outputs].
   void run(int64_t slice, int64_t group, int64_t channel_block, float* dw) {
@@ -69,7 +73,8 @@ class WeightTask {
       padded_.load(block, group * g_.group_in() + channel);
       const float* dy = dy_ + (block.n * g_.out_h + block.i) * g_.out_w * g_.o + group * g_.group_out();
       rows_ = block.images * block.rows;
-      load_dy(dy);
+      if (plan_.from_patches) load_dy(dy);
+      else pack_dy(dy);
       x_ahead_ = dy_ahead_ = {};
       if (i + 1 < last) {
         const RowBlocks::Block next = plan_.blocks.block(i + 1);
@@ -94,6 +99,27 @@ class WeightTask {
     }
     for (int64_t r = 0; r < rows_; ++r) dy_runs_.data()[r] = r * g_.out_w * dy_ld_;
   }
+  // The columns of each tile of output channels lie in neighbouring cache lines.
+  void pack_dy(const float* dy) {
+    const int64_t stride = gemm_kernels().column_stride;
+    if (stride == 16) pack_tiles<16>(dy);
+    else if (stride == 8) pack_tiles<8>(dy);
+    else pack_tiles<4>(dy);
+    for (int64_t r = 0; r < rows_; ++r) dy_runs_.data()[r] = r * g_.out_w * stride;
+  }
+  template <int64_t kStride>
+  void pack_tiles(const float* dy) {
+    const int64_t pixels = rows_ * g_.out_w, outputs = g_.group_out();
+    const int64_t readable = (pixels - 1) * g_.o + outputs - kStride;
+    for (int64_t t = 0; t < tiles_.count; ++t) {
+      const int64_t first = tiles_.begin(t), size = tiles_.size(t);
+      float* to = dy_block_.data() + t * tile_floats_;
+      for (int64_t from = first; from < pixels * g_.o; from += g_.o, to += kStride) {
+        if (from <= readable) std::copy_n(dy + from, kStride, to);  // of a length that the compiler knows
+        else std::copy_n(dy + from, size, to);
+      }
+    }
+  }
   // Of the kernel for one block, about: what is asked for ahead is spread over them.
   int64_t calls() const {
     const GemmKernels& k = gemm_kernels();
@@ -108,27 +134,24 @@ class WeightTask {
   void add_by_taps(int64_t channel, float* dw, bool accumulate) {
     const GemmKernels& kernels = gemm_kernels();
     const int64_t channels = std::min(channels_, g_.group_in() - channel), width = kernels.tile_columns;
-    const Segments tiles(g_.group_out(), kernels.tile_rows);
     for (int64_t tap = 0; tap < g_.kh * g_.kw; ++tap)
       for (int64_t c0 = 0; c0 < channels; c0 += width)
-        for (int64_t t = 0; t < tiles.count; ++t) {
-          const int64_t o = tiles.begin(t);
+        for (int64_t t = 0; t < tiles_.count; ++t) {
+          const int64_t o = tiles_.begin(t), size = tiles_.size(t);
           float* c[kMaxTileRows];
-          for (int64_t r = 0; r < tiles.size(t); ++r)
-            c[r] = dw + (o + r) * g_.patch() + tap * g_.group_in() + c0;
+          for (int64_t r = 0; r < size; ++r) c[r] = dw + (o + r) * g_.patch() + tap * g_.group_in() + c0;
           step_ahead();
-          kernels.by_columns[tiles.size(t)](
-              {.a = dy_block_.data() + o,
-               .a_stride = dy_ld_,
-               .b = padded_.patch(0, 0) + padded_.tap(tap / g_.kw, tap % g_.kw) + c0,
-               .b_stride = padded_.pixel_step(),
-               .depth = g_.out_w,
-               .runs = rows_,
-               .a_run = dy_runs_.data(),
-               .b_run = x_runs_.data(),
-               .c = c,
-               .columns = std::min(width, channels - c0),
-               .accumulate = accumulate});
+          kernels.by_columns[size]({.a = dy_block_.data() + t * tile_floats_,
+                                    .a_stride = kernels.column_stride,
+                                    .b = padded_.patch(0, 0) + padded_.tap(tap / g_.kw, tap % g_.kw) + c0,
+                                    .b_stride = padded_.pixel_step(),
+                                    .depth = g_.out_w,
+                                    .runs = rows_,
+                                    .a_run = dy_runs_.data(),
+                                    .b_run = x_runs_.data(),
+                                    .c = c,
+                                    .columns = std::min(width, channels - c0),
+                                    .accumulate = accumulate});
         }
   }
 
@@ -171,6 +194,8 @@ class WeightTask {
   Prefetch x_ahead_, dy_ahead_;
   Scratch<int64_t> x_runs_, dy_runs_;
   int64_t dy_ld_;
+  Segments tiles_;  // of output channels
+  int64_t tile_floats_;
   Scratch<float> dy_block_;
 };
 

@@ -93,7 +93,7 @@ class WeightSums {
   // channels and a panel are made and used in the second-level cache.
   bool in_one_go() const { return conv_.tiles() <= kTiles; }
   void multiply_and_finish(float* dw) {
-    constexpr int64_t kGroup = 4;  // row tiles whose dy stays in the cache while the panels pass
+    constexpr int64_t kGroup = 2;  // row tiles whose dy stays in the second-level cache while the panels pass
     const int64_t tile_rows = gemm_kernels().tile_rows;
     parallel_for((rows_.count + kGroup - 1) / kGroup, 1, [&](int64_t begin, int64_t end) {
       const Scratch<float> sums(kComponents * tile_rows * width_);

@@ -72,7 +72,7 @@ TEST(Prelu, EveryIsaHasTheBitsOfTheFormula) {
 
 TEST(Prelu, OneSlopeForAll) {
   for (const DType dtype : {DType::F32, DType::BF16})
-    for (const int64_t numel : {1, 15, 64, 333, 20000}) check({numel}, 1, dtype);
+    for (const int64_t numel : {1, 15, 64, 333, 20000}) check(Shape{numel}, 1, dtype);
   check({3, 5, 7, 129}, 1, DType::F32);
 }
 
