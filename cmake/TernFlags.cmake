@@ -10,10 +10,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
 endif()
 target_compile_options(tern_flags INTERFACE
   "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror;-fno-math-errno;${tern_fusing};${tern_excluded}>")
-# nvcc: every warning of its own, and a register that spills or lands in local memory, is an error, too.
+# nvcc: every warning of its own, and a register that spills or lands in local memory, is an error, too. Device code
+# rounds as written (cuda/kernel.h).
 string(REPLACE ";" "," tern_host_warnings "-Wall;-Wextra;-Werror;${tern_excluded}")
 target_compile_options(tern_flags INTERFACE
-  "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${tern_host_warnings};-Werror=all-warnings>"
+  "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${tern_host_warnings};-Werror=all-warnings;-fmad=false>"
   "$<$<COMPILE_LANGUAGE:CUDA>:-Xptxas=-warn-spills,-warn-lmem-usage,-Werror>")
 if(TERN_SANITIZE STREQUAL "address")
   target_compile_options(tern_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all

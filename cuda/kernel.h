@@ -9,6 +9,12 @@
 //   blocks are whole warps     (kWarp threads)
 //
 // Sizes are int64_t; indices inside a block are int.
+//
+// Arithmetic rounds as written: the build compiles every .cu with -fmad=false, so that a * b + c is two
+// roundings, as it is in the CPU's code outside of its vector kernels and in the emulator; divisions, square
+// roots and subnormals are IEEE's (nvcc's defaults). Operations that round correctly therefore give the bits
+// of the CPU wherever they are done in its order. All kernels wait for memory, not for the multiplier; one
+// that wants fused operations says fma().
 
 #include <cstdint>
 
