@@ -1,6 +1,8 @@
 #include "tern/ops/optimizer.h"
 
 #include <cmath>
+#include <cstring>
+#include <numeric>
 
 #include "tern/core/parallel.h"
 #include "tern/cpu/isa.h"
@@ -16,63 +18,71 @@ const OptimizerKernels& kernels() {
       []() -> auto& { return avx512::optimizer_table; });
 }
 
+// body(tile index, tile) over the tiles [begin, end), in parallel.
 template <class Body>
-void for_tiles(std::span<const GradientTile> tiles, const Body& body) {
-  const auto n = static_cast<int64_t>(tiles.size());
-  parallel_for(n, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) body(i, tiles[static_cast<size_t>(i)]);
+void for_tiles(const GradientTiles& tiles, int64_t begin, int64_t end, const Body& body) {
+  parallel_for(end - begin, 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = begin + first; i < begin + last; ++i) body(i, tiles.host()[static_cast<size_t>(i)]);
   });
 }
 
-AdamFormula<double> adam_constants(const AdamUpdate& u, int64_t parameter) {
-  const auto t = static_cast<double>(u.steps[static_cast<size_t>(parameter)]);
-  return {.step = u.lr / (1 - std::pow(u.beta1, t)),
-          .new_weight1 = 1 - u.beta1,
-          .beta2 = u.beta2,
-          .new_weight2 = 1 - u.beta2,
-          .root = 1 / std::sqrt(1 - std::pow(u.beta2, t)),
-          .eps = u.eps,
-          .decay = u.decoupled ? 0 : u.weight_decay,
-          .shrink = u.decoupled ? 1 - u.lr * u.weight_decay : 1,
-          .scale = u.gradient_scale};
+// The rule of a tile's parameter.
+template <class Rule>
+Rule rule_of(const OptimizerPass& pass, const GradientTile& t) {
+  Rule rule;
+  std::memcpy(&rule, pass.rules.data<double>() + t.parameter * kRuleNumbers, sizeof rule);
+  return rule;
 }
-
-float narrow(double x) { return static_cast<float>(x); }
 
 }  // namespace
 
-void squared_norms(std::span<const GradientTile> tiles, std::span<double> sums) {
-  for_tiles(tiles, [&](int64_t i, const GradientTile& t) {
-    sums[static_cast<size_t>(i)] = use_reference() ? reference::squared_norm(t.count, t.gradient)
-                                                   : kernels().squared_norm(t.count, t.gradient);
+void gradient_norm(const GradientTiles& tiles, double clip_norm, const GradientNorm& norm) {
+  double* sums = norm.sums.mutable_data<double>();
+  const int64_t n = norm.sums.numel();
+  for_tiles(tiles, 0, n, [&](int64_t i, const GradientTile& t) {
+    sums[i] = use_reference() ? reference::squared_norm(t.count, t.gradient)
+                              : kernels().squared_norm(t.count, t.gradient);
   });
+  double* total = norm.total.mutable_data<double>();
+  total[0] = std::sqrt(std::accumulate(sums, sums + n, 0.0));
+  total[1] = clip_scale(total[0], clip_norm);
 }
 
-void sgd_step(std::span<const GradientTile> tiles, const SgdUpdate& u, const Tensor& parameters,
-              const Tensor& momentum) {
+void write_rules(const RuleRun& run, const Tensor& rules) {
+  double* row = rules.mutable_data<double>() + run.first * kRuleNumbers;
+  for (int64_t i = run.first; i < run.last; ++i, row += kRuleNumbers)
+    std::memcpy(row, run.numbers, sizeof run.numbers);
+}
+
+void sgd_step(const OptimizerPass& pass, const Tensor& parameters, const Tensor& momentum) {
+  const double norm = pass.norm.data<double>()[0], scale = pass.norm.data<double>()[1];
+  if (!std::isfinite(norm)) return;
   float* p = parameters.mutable_data<float>();
   float* m = momentum.defined() ? momentum.mutable_data<float>() : nullptr;
-  const SgdFormula<double> rule{u.lr, u.momentum, u.weight_decay, u.gradient_scale, u.nesterov};
-  const SgdConstants constants{narrow(u.lr), narrow(u.momentum), narrow(u.weight_decay),
-                               narrow(u.gradient_scale), u.nesterov};
-  for_tiles(tiles, [&](int64_t, const GradientTile& t) {
+  for_tiles(pass.tiles, pass.begin, pass.end, [&](int64_t, const GradientTile& t) {
     float* state = m ? m + t.offset : nullptr;
-    if (use_reference()) return reference::sgd(rule, t.count, t.gradient, p + t.offset, state);
-    kernels().sgd(constants, t.count, t.gradient, p + t.offset, state);
+    const SgdRule rule = rule_of<SgdRule>(pass, t);
+    if (use_reference())
+      return reference::sgd(rule.formula<double>(scale), t.count, t.gradient, p + t.offset, state);
+    const auto f = rule.formula<float>(scale);
+    kernels().sgd({f.lr, f.momentum, f.decay, f.scale, f.nesterov}, t.count, t.gradient, p + t.offset, state);
   });
 }
 
-void adam_step(std::span<const GradientTile> tiles, const AdamUpdate& u, const Tensor& parameters,
-               const Tensor& exp_avg, const Tensor& exp_avg_sq) {
+void adam_step(const OptimizerPass& pass, const Tensor& parameters, const Tensor& exp_avg,
+               const Tensor& exp_avg_sq) {
+  const double norm = pass.norm.data<double>()[0], scale = pass.norm.data<double>()[1];
+  if (!std::isfinite(norm)) return;
   float* p = parameters.mutable_data<float>();
   float *m = exp_avg.mutable_data<float>(), *v = exp_avg_sq.mutable_data<float>();
-  for_tiles(tiles, [&](int64_t, const GradientTile& t) {
-    const AdamFormula<double> r = adam_constants(u, t.parameter);
+  for_tiles(pass.tiles, pass.begin, pass.end, [&](int64_t, const GradientTile& t) {
+    const AdamRule rule = rule_of<AdamRule>(pass, t);
     if (use_reference())
-      return reference::adam(r, t.count, t.gradient, p + t.offset, m + t.offset, v + t.offset);
-    const AdamConstants c{narrow(r.step),        narrow(r.new_weight1), narrow(r.beta2),
-                          narrow(r.new_weight2), narrow(r.root),        narrow(r.eps),
-                          narrow(r.decay),       narrow(r.shrink),      narrow(r.scale)};
+      return reference::adam(rule.formula<double>(scale), t.count, t.gradient, p + t.offset, m + t.offset,
+                             v + t.offset);
+    const auto f = rule.formula<float>(scale);
+    const AdamConstants c{f.step, f.new_weight1, f.beta2,  f.new_weight2, f.root,
+                          f.eps,  f.decay,       f.shrink, f.scale};
     kernels().adam(c, t.count, t.gradient, p + t.offset, m + t.offset, v + t.offset);
   });
 }

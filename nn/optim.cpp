@@ -8,7 +8,6 @@
 namespace tern::nn {
 namespace {
 
-constexpr double kClipEpsilon = 1e-6;  // PyTorch's clip_grad_norm_ divides by norm + 1e-6
 constexpr const char* kSteps = "steps";
 
 void check_number(bool ok, const char* what, double value) {
@@ -36,18 +35,13 @@ std::vector<std::string> keys_for(const std::vector<Tensor>& parameters) {
 
 }  // namespace
 
-// The gradients of one step: kept alive, cut into tiles group by group.
+// The gradients of one step: kept alive, and their norm. Their tiles, group by group, are in tiles_.
 struct Optimizer::Gradients {
   std::vector<Tensor> tensors;  // by parameter; undefined: no update
-  std::vector<GradientTile> tiles;
-  std::vector<size_t> group_ends;
-  std::vector<double> sums;  // of squares, by tile
+  std::vector<int64_t> group_ends;
+  GradientNorm norm;
 
-  double norm() const {
-    double sum = 0;
-    for (const double s : sums) sum += s;
-    return std::sqrt(sum);
-  }
+  double value() const { return norm.total.to_vector()[0]; }  // waits for the device
 };
 
 Optimizer::Optimizer(std::vector<ParameterGroup> groups, OptimizerSettings settings,
@@ -65,9 +59,11 @@ Optimizer::Optimizer(std::vector<ParameterGroup> groups, OptimizerSettings setti
     const double decay = group.weight_decay.value_or(settings.weight_decay);
     check_number(decay >= 0, "weight_decay of a group", decay);
     check_number(group.lr_scale >= 0, "lr_scale", group.lr_scale);
-    groups_.push_back({ParameterArena(std::move(group.parameters)), group.lr_scale, decay, first, {}});
+    groups_.push_back({ParameterArena(std::move(group.parameters)), group.lr_scale, decay, first, {}, {}});
     Group& made = groups_.back();
     for (size_t i = 0; i < state_names_.size(); ++i) made.states.push_back(made.arena.make_state());
+    made.rules = Tensor::empty({static_cast<int64_t>(all_.size()), kRuleNumbers},
+                               {DType::F64, made.arena.flat().device()});
     first += static_cast<int64_t>(made.arena.parameters().size());
   }
   keys_ = keys_for(all_);
@@ -91,6 +87,7 @@ void Optimizer::zero_grad() {
 Optimizer::Gradients Optimizer::gather() const {
   Gradients g;
   g.tensors.resize(all_.size());
+  tiles_.clear();
   for (const Group& group : groups_) {
     for (size_t i = 0; i < group.arena.parameters().size(); ++i) {
       const int64_t number = group.first + static_cast<int64_t>(i);
@@ -101,46 +98,47 @@ Optimizer::Gradients Optimizer::gather() const {
       check<ShapeError>(gradient.shape() == p.shape(), "optimizer: the gradient of ",
                         parameter_name(p, number), " is ", gradient.shape(), ", the parameter ", p.shape());
       group.arena.check_in_place(static_cast<int64_t>(i));
-      append_tiles(g.tiles, gradient, group.arena.offset(static_cast<int64_t>(i)), number);
+      tiles_.append(gradient, group.arena.offset(static_cast<int64_t>(i)), number);
     }
-    g.group_ends.push_back(g.tiles.size());
+    g.group_ends.push_back(static_cast<int64_t>(tiles_.host().size()));
   }
-  g.sums.resize(g.tiles.size());
-  squared_norms(g.tiles, g.sums, all_[0].device());
+  tiles_.commit(all_[0].device());
+  g.norm = gradient_norm(tiles_, settings_.clip_norm);
   return g;
 }
 
-double Optimizer::grad_norm() const { return gather().norm(); }
+double Optimizer::grad_norm() const { return gather().value(); }
+
+void Optimizer::refuse(const Gradients& gradients) const {
+  const std::vector<double> sums = gradients.norm.sums.to_vector();
+  size_t bad = 0;
+  while (bad + 1 < sums.size() && std::isfinite(sums[bad])) ++bad;
+  const int64_t number = tiles_.host()[bad].parameter;
+  throw NumericError(concat_text(
+      "optimizer: the gradient of ", parameter_name(all_[static_cast<size_t>(number)], number),
+      " is not finite at step ", steps_, "; nothing was changed; hint: a lower learning rate or clip_norm"));
+}
 
 double Optimizer::step() {
   const NoGradGuard no_grad;
   const Gradients g = gather();
-  check<UsageError>(!g.tiles.empty(),
+  check<UsageError>(!tiles_.host().empty(),
                     "optimizer: no parameter has a gradient; hint: call backward() before step()");
-  const double norm = g.norm();
-  if (!std::isfinite(norm)) {
-    size_t bad = 0;
-    while (bad + 1 < g.sums.size() && std::isfinite(g.sums[bad])) ++bad;
-    const int64_t number = g.tiles[bad].parameter;
-    check<NumericError>(false, "optimizer: the gradient of ",
-                        parameter_name(all_[static_cast<size_t>(number)], number), " is not finite at step ",
-                        steps_,
-                        "; nothing was changed; hint: a lower learning rate or "
-                        "clip_norm");
-  }
-  double scale = 1;
-  if (settings_.clip_norm > 0) scale = std::min(1.0, settings_.clip_norm / (norm + kClipEpsilon));
-
-  // From here on nothing throws.
-  ++steps_;
+  std::vector<int64_t> steps = parameter_steps_;
   for (size_t i = 0; i < all_.size(); ++i)
-    if (g.tensors[i].defined()) ++parameter_steps_[i];
-  size_t begin = 0;
+    if (g.tensors[i].defined()) ++steps[i];
+  // The passes change nothing where the norm is not finite, so it is read when they are on their way.
   for (size_t i = 0; i < groups_.size(); ++i) {
-    const std::span tiles(g.tiles.data() + begin, g.group_ends[i] - begin);
-    if (!tiles.empty()) update(groups_[i], tiles, scale);
-    begin = g.group_ends[i];
+    const int64_t begin = i == 0 ? 0 : g.group_ends[i - 1];
+    if (begin == g.group_ends[i]) continue;
+    prepare(groups_[i], steps);
+    update(groups_[i], {tiles_, begin, g.group_ends[i], groups_[i].rules, g.norm.total});
   }
+  const double norm = g.value();
+  if (!std::isfinite(norm)) refuse(g);
+
+  ++steps_;
+  parameter_steps_ = std::move(steps);
   for (size_t i = 0; i < all_.size(); ++i)
     if (g.tensors[i].defined()) all_[i].storage().bump_version();
   return norm;
@@ -209,14 +207,16 @@ Sgd::Sgd(std::vector<ParameterGroup> groups, SgdOptions options)
                     "optimizer: nesterov needs a momentum above 0");
 }
 
-void Sgd::update(const Group& group, std::span<const GradientTile> tiles, double gradient_scale) {
-  sgd_step(tiles,
-           {.lr = rate_of(group),
-            .momentum = options_.momentum,
-            .weight_decay = group.weight_decay,
-            .gradient_scale = gradient_scale,
-            .nesterov = options_.nesterov},
-           group.arena.flat(), group.states.empty() ? Tensor() : group.states[0]);
+void Sgd::prepare(const Group& group, std::span<const int64_t>) {
+  write_rule(SgdUpdate{.lr = rate_of(group),
+                       .momentum = options_.momentum,
+                       .weight_decay = group.weight_decay,
+                       .nesterov = options_.nesterov},
+             group.rules);
+}
+
+void Sgd::update(const Group& group, const OptimizerPass& pass) {
+  sgd_step(pass, group.arena.flat(), group.states.empty() ? Tensor() : group.states[0]);
 }
 
 Adam::Adam(std::vector<Tensor> parameters, AdamOptions options)
@@ -235,17 +235,19 @@ Adam::Adam(std::vector<ParameterGroup> groups, AdamOptions options, bool decoupl
   check_number(options.eps >= 0, "eps", options.eps);
 }
 
-void Adam::update(const Group& group, std::span<const GradientTile> tiles, double gradient_scale) {
-  adam_step(tiles,
-            {.lr = rate_of(group),
-             .beta1 = options_.beta1,
-             .beta2 = options_.beta2,
-             .eps = options_.eps,
-             .weight_decay = group.weight_decay,
-             .gradient_scale = gradient_scale,
-             .decoupled = decoupled_,
-             .steps = steps_by_parameter()},
-            group.arena.flat(), group.states[0], group.states[1]);
+void Adam::prepare(const Group& group, std::span<const int64_t> steps) {
+  write_rule(AdamUpdate{.lr = rate_of(group),
+                        .beta1 = options_.beta1,
+                        .beta2 = options_.beta2,
+                        .eps = options_.eps,
+                        .weight_decay = group.weight_decay,
+                        .decoupled = decoupled_,
+                        .steps = steps},
+             group.rules);
+}
+
+void Adam::update(const Group& group, const OptimizerPass& pass) {
+  adam_step(pass, group.arena.flat(), group.states[0], group.states[1]);
 }
 
 AdamW::AdamW(std::vector<Tensor> parameters, AdamWOptions options)

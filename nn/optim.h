@@ -61,19 +61,23 @@ class Optimizer {
     double lr_scale, weight_decay;
     int64_t first;               // number of its first parameter among all
     std::vector<Tensor> states;  // flat, in the arena's order
+    Tensor rules;                // f64 [all parameters, kRuleNumbers]
   };
 
   // state_names: one flat state each. Throws UsageError for an empty list or a parameter listed twice.
   Optimizer(std::vector<ParameterGroup> groups, OptimizerSettings settings,
             std::vector<std::string> state_names);
-  virtual void update(const Group& group, std::span<const GradientTile> tiles, double gradient_scale) = 0;
+  // A step of a group: its rules, given the number of updates of each parameter, then the pass over its
+  // tiles.
+  virtual void prepare(const Group& group, std::span<const int64_t> steps) = 0;
+  virtual void update(const Group& group, const OptimizerPass& pass) = 0;
 
   double rate_of(const Group& group) const { return group.lr_scale * settings_.lr; }
-  std::span<const int64_t> steps_by_parameter() const { return parameter_steps_; }
 
  private:
   struct Gradients;
   Gradients gather() const;
+  [[noreturn]] void refuse(const Gradients& gradients) const;
   std::map<std::string, Tensor> state_views() const;
 
   OptimizerSettings settings_;
@@ -81,6 +85,7 @@ class Optimizer {
   std::vector<Tensor> all_;
   std::vector<std::string> keys_;  // names of the parameters in state()
   std::vector<Group> groups_;
+  mutable GradientTiles tiles_;  // of the present gradients; kept for what lies on a device
   int64_t steps_ = 0;
   std::vector<int64_t> parameter_steps_;
 };
@@ -99,7 +104,8 @@ class Sgd final : public Optimizer {
   explicit Sgd(std::vector<ParameterGroup> groups, SgdOptions options = {});
 
  private:
-  void update(const Group& group, std::span<const GradientTile> tiles, double gradient_scale) override;
+  void prepare(const Group& group, std::span<const int64_t> steps) override;
+  void update(const Group& group, const OptimizerPass& pass) override;
   SgdOptions options_;
 };
 
@@ -121,7 +127,8 @@ class Adam : public Optimizer {
   Adam(std::vector<ParameterGroup> groups, AdamOptions options, bool decoupled);
 
  private:
-  void update(const Group& group, std::span<const GradientTile> tiles, double gradient_scale) override;
+  void prepare(const Group& group, std::span<const int64_t> steps) override;
+  void update(const Group& group, const OptimizerPass& pass) override;
   AdamOptions options_;
   bool decoupled_;
 };

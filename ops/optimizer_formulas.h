@@ -34,8 +34,33 @@ struct AdamFormula {
     g = scale * g + decay * p;
     m = m + new_weight1 * (g - m);
     v = beta2 * v + new_weight2 * g * g;
-    p = shrink * p - step * m / (sqrt(v) * root + eps);
+    p = shrink * p - step * m / (math::sqrt(v) * root + eps);
   }
 };
+
+// The numbers of a rule as the host calculates them; a formula on V rounds each of them once.
+struct SgdRule {
+  double lr, momentum, decay, nesterov;  // nesterov: 0 or 1
+  template <class V>
+  HD SgdFormula<V> formula(double scale) const {
+    return {static_cast<V>(lr), static_cast<V>(momentum), static_cast<V>(decay), static_cast<V>(scale),
+            nesterov != 0};
+  }
+};
+struct AdamRule {
+  double step, new_weight1, beta2, new_weight2, root, eps, decay, shrink;
+  template <class V>
+  HD AdamFormula<V> formula(double scale) const {
+    return {static_cast<V>(step),        static_cast<V>(new_weight1), static_cast<V>(beta2),
+            static_cast<V>(new_weight2), static_cast<V>(root),        static_cast<V>(eps),
+            static_cast<V>(decay),       static_cast<V>(shrink),      static_cast<V>(scale)};
+  }
+};
+
+// What a gradient is multiplied with so that its norm is at most clip (0: any). PyTorch's clip_grad_norm_.
+HD double clip_scale(double norm, double clip) {
+  const double scale = clip / (norm + 1e-6);
+  return clip > 0 && scale < 1 ? scale : 1.0;
+}
 
 }  // namespace tern
