@@ -93,6 +93,23 @@ void extreme_axis_loop(const ReduceGeometry& g, Extreme which, const T* x, T* y,
     }
 }
 
+template <class T>
+void expand_axis_loop(const ReduceGeometry& g, const T* dy, T scale, T* dx) {
+  for (int64_t o = 0; o < g.outer; ++o)
+    for (int64_t i = 0; i < g.n; ++i)
+      for (int64_t k = 0; k < g.inner; ++k) dx[(o * g.n + i) * g.inner + k] = dy[o * g.inner + k] * scale;
+}
+
+template <class T>
+void scatter_axis_loop(const ReduceGeometry& g, const T* dy, const int64_t* index, T* dx) {
+  std::fill_n(dx, g.outer * g.n * g.inner, T(0));
+  for (int64_t o = 0; o < g.outer; ++o)
+    for (int64_t k = 0; k < g.inner; ++k) {
+      const int64_t out = o * g.inner + k;
+      dx[(o * g.n + index[out]) * g.inner + k] = dy[out];
+    }
+}
+
 }  // namespace
 
 void sum_axis(const ReduceGeometry& g, const Tensor& x, double scale, const Tensor& y) {
@@ -102,11 +119,28 @@ void sum_axis(const ReduceGeometry& g, const Tensor& x, double scale, const Tens
   else sum_axis_loop(g, x.data<float>(), scale, y.mutable_data<float>());
 }
 
-void extreme_axis(const ReduceGeometry& g, Extreme which, const Tensor& x, const Tensor& y, int64_t* index) {
+void expand_axis(const ReduceGeometry& g, const Tensor& dy, double scale, const Tensor& dx) {
+  if (dy.dtype() == DType::BF16)
+    return narrowing(dx, [&](const Tensor& out) { expand_axis(g, widened(dy), scale, out); });
+  if (dy.dtype() == DType::F64) expand_axis_loop(g, dy.data<double>(), scale, dx.mutable_data<double>());
+  else expand_axis_loop(g, dy.data<float>(), static_cast<float>(scale), dx.mutable_data<float>());
+}
+
+void extreme_axis(const ReduceGeometry& g, Extreme which, const Tensor& x, const Tensor& y,
+                  const Tensor& index) {
   if (x.dtype() == DType::BF16)
     return narrowing(y, [&](const Tensor& out) { extreme_axis(g, which, widened(x), out, index); });
-  if (x.dtype() == DType::F64) extreme_axis_loop(g, which, x.data<double>(), y.mutable_data<double>(), index);
-  else extreme_axis_loop(g, which, x.data<float>(), y.mutable_data<float>(), index);
+  int64_t* at = index.mutable_data<int64_t>();
+  if (x.dtype() == DType::F64) extreme_axis_loop(g, which, x.data<double>(), y.mutable_data<double>(), at);
+  else extreme_axis_loop(g, which, x.data<float>(), y.mutable_data<float>(), at);
+}
+
+void scatter_axis(const ReduceGeometry& g, const Tensor& dy, const Tensor& index, const Tensor& dx) {
+  if (dy.dtype() == DType::BF16)
+    return narrowing(dx, [&](const Tensor& out) { scatter_axis(g, widened(dy), index, out); });
+  const int64_t* at = index.data<int64_t>();
+  if (dy.dtype() == DType::F64) scatter_axis_loop(g, dy.data<double>(), at, dx.mutable_data<double>());
+  else scatter_axis_loop(g, dy.data<float>(), at, dx.mutable_data<float>());
 }
 
 }  // namespace tern::cpu

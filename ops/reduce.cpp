@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "tern/core/autograd.h"
-#include "tern/ops/creation.h"
 #include "tern/ops/shape_ops.h"
 
 namespace tern {
@@ -24,42 +23,22 @@ Shape reduced_shape(const Shape& shape, int axis, bool keepdim) {
   return Shape(std::span<const int64_t>(dims));
 }
 
-// dy[outer, inner] repeated n times along the reduced axis, scaled.
-Tensor expand_axis(const Tensor& dy, const ReduceGeometry& g, const Shape& shape, double scale) {
-  if (dy.dtype() == DType::BF16) return expand_axis(dy.to(DType::F32), g, shape, scale).to(DType::BF16);
+// A gradient of the reduced shape spread over the whole one; run(dx) for one backend each.
+template <class Cpu, class Cuda>
+Tensor spread(const Tensor& dy, const Shape& shape, const Cpu& cpu_run, const Cuda& cuda_run) {
   const Tensor dx = Tensor::empty(shape, {.dtype = dy.dtype(), .device = dy.device()});
-  const auto run = [&](const auto* from, auto* to) {
-    using T = std::remove_pointer_t<decltype(to)>;
-    for (int64_t o = 0; o < g.outer; ++o)
-      for (int64_t i = 0; i < g.n; ++i)
-        for (int64_t k = 0; k < g.inner; ++k)
-          to[(o * g.n + i) * g.inner + k] = static_cast<T>(from[o * g.inner + k] * static_cast<T>(scale));
-  };
-  if (dy.dtype() == DType::F64) run(dy.data<double>(), dx.mutable_data<double>());
-  else run(dy.data<float>(), dx.mutable_data<float>());
-  return dx;
-}
-
-// dy[outer, inner] put at the remembered positions of the reduced axis, 0 elsewhere.
-Tensor scatter_axis(const Tensor& dy, const ReduceGeometry& g, const Shape& shape,
-                    const std::vector<int64_t>& index) {
-  if (dy.dtype() == DType::BF16) return scatter_axis(dy.to(DType::F32), g, shape, index).to(DType::BF16);
-  const Tensor dx = zeros(shape, {.dtype = dy.dtype(), .device = dy.device()});
-  const auto run = [&](const auto* from, auto* to) {
-    for (int64_t o = 0; o < g.outer; ++o)
-      for (int64_t k = 0; k < g.inner; ++k) {
-        const int64_t out = o * g.inner + k;
-        to[(o * g.n + index[static_cast<size_t>(out)]) * g.inner + k] = from[out];
-      }
-  };
-  if (dy.dtype() == DType::F64) run(dy.data<double>(), dx.mutable_data<double>());
-  else run(dy.data<float>(), dx.mutable_data<float>());
+  on_device(
+      dy.device(), [&] { cpu_run(dx); }, [&] { cuda_run(dx); });
   return dx;
 }
 
 struct SumNode final : OpNode<SumNode> {
   static constexpr std::string_view kName = "sum";
-  Gradients backward(const Gradients& dy) override { return {expand_axis(dy[0], geometry, shape, scale)}; }
+  Gradients backward(const Gradients& dy) override {
+    return {spread(
+        dy[0], shape, [&](const Tensor& dx) { cpu::expand_axis(geometry, dy[0], scale, dx); },
+        [&](const Tensor& dx) { cu::expand_axis(geometry, dy[0], scale, dx); })};
+  }
   ReduceGeometry geometry;
   Shape shape;
   double scale = 1;
@@ -67,10 +46,14 @@ struct SumNode final : OpNode<SumNode> {
 
 struct ExtremeNode final : OpNode<ExtremeNode> {
   static constexpr std::string_view kName = "max";
-  Gradients backward(const Gradients& dy) override { return {scatter_axis(dy[0], geometry, shape, index)}; }
+  Gradients backward(const Gradients& dy) override {
+    return {spread(
+        dy[0], shape, [&](const Tensor& dx) { cpu::scatter_axis(geometry, dy[0], index, dx); },
+        [&](const Tensor& dx) { cu::scatter_axis(geometry, dy[0], index, dx); })};
+  }
   ReduceGeometry geometry;
   Shape shape;
-  std::vector<int64_t> index;
+  Tensor index;
 };
 
 Tensor sum_over(const Tensor& x, const ReduceGeometry& g, const Shape& y_shape, double scale) {
@@ -85,32 +68,31 @@ Tensor sum_over(const Tensor& x, const ReduceGeometry& g, const Shape& y_shape, 
   });
 }
 
+// positions, if not null, receives the index, shaped like y.
 Tensor extreme_over(const Tensor& x, const ReduceGeometry& g, const Shape& y_shape, Extreme which,
-                    std::vector<int64_t>* positions = nullptr) {
+                    Tensor* positions = nullptr) {
   check_float("max", x);
   check<ShapeError>(g.n > 0, "max: the reduced axis of ", x.shape(), " is empty");
   const Tensor y = Tensor::empty(y_shape, {.dtype = x.dtype(), .device = x.device()});
-  std::vector<int64_t> index(static_cast<size_t>(g.outer * g.inner));
+  const Tensor index = Tensor::empty(y_shape, {.dtype = DType::I64, .device = x.device()});
   on_device(
-      x.device(), [&] { cpu::extreme_axis(g, which, x, y, index.data()); },
-      [&] { cu::extreme_axis(g, which, x, y, index.data()); });
+      x.device(), [&] { cpu::extreme_axis(g, which, x, y, index); },
+      [&] { cu::extreme_axis(g, which, x, y, index); });
   if (positions) *positions = index;
   return record<ExtremeNode>(y, {x}, [&](ExtremeNode& node) {
     node.geometry = g;
     node.shape = x.shape();
-    node.index = std::move(index);
+    node.index = index;
   });
 }
 
 ReduceGeometry whole(const Tensor& x) { return {1, x.numel(), 1}; }
 
 Tensor arg_extreme(const Tensor& x, int axis, Extreme which) {
-  std::vector<int64_t> index;
+  Tensor index;
   NoGradGuard no_grad;
-  const ReduceGeometry g = reduce_geometry(x.shape(), axis);
-  const Shape shape = reduced_shape(x.shape(), axis, false);
-  extreme_over(x, g, shape, which, &index);
-  return Tensor::from_data(std::span<const int64_t>(index), shape);
+  extreme_over(x, reduce_geometry(x.shape(), axis), reduced_shape(x.shape(), axis, false), which, &index);
+  return index;
 }
 
 }  // namespace
@@ -163,9 +145,11 @@ TopK topk(const Tensor& x, int64_t k) {
     }
   }
   const Shape shape = x.shape().with(-1, k);
-  const Tensor picked = gather_rows(reshape(x, {x.numel(), 1}),
-                                    Tensor::from_data(std::span<const int64_t>(flat), Shape{rows * k}));
-  return {reshape(picked, shape), Tensor::from_data(std::span<const int64_t>(chosen), shape)};
+  const auto there = [&](const std::vector<int64_t>& data, const Shape& s) {
+    return Tensor::from_data(std::span<const int64_t>(data), s).to(x.device());
+  };
+  const Tensor picked = gather_rows(reshape(x, {x.numel(), 1}), there(flat, Shape{rows * k}));
+  return {reshape(picked, shape), there(chosen, shape)};
 }
 
 }  // namespace tern

@@ -39,17 +39,22 @@ struct ReduceGeometry {
 };
 ReduceGeometry reduce_geometry(const Shape& shape, int axis);
 
-// What a backend provides. y is [outer, inner]; index, if not null, receives the position of the extreme.
+// What a backend provides. y, dy and index (i64) are [outer, inner], x and dx [outer, n, inner].
 enum class Extreme : uint8_t { Max, Min };
 namespace cpu {
 void sum_axis(const ReduceGeometry& geometry, const Tensor& x, double scale, const Tensor& y);
+void expand_axis(const ReduceGeometry& geometry, const Tensor& dy, double scale, const Tensor& dx);
+// index: the position of the extreme. Its gradient is dy there, 0 elsewhere.
 void extreme_axis(const ReduceGeometry& geometry, Extreme which, const Tensor& x, const Tensor& y,
-                  int64_t* index);
+                  const Tensor& index);
+void scatter_axis(const ReduceGeometry& geometry, const Tensor& dy, const Tensor& index, const Tensor& dx);
 }  // namespace cpu
 namespace cu {
 void sum_axis(const ReduceGeometry& geometry, const Tensor& x, double scale, const Tensor& y);
+void expand_axis(const ReduceGeometry& geometry, const Tensor& dy, double scale, const Tensor& dx);
 void extreme_axis(const ReduceGeometry& geometry, Extreme which, const Tensor& x, const Tensor& y,
-                  int64_t* index);
+                  const Tensor& index);
+void scatter_axis(const ReduceGeometry& geometry, const Tensor& dy, const Tensor& index, const Tensor& dx);
 }  // namespace cu
 
 }  // namespace tern
