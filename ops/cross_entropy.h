@@ -10,7 +10,8 @@
 // logits[N,C] labels i64 [N] -> loss [] or [N]. f32, f64; the reduction adds in f64, in order. Softmax is
 // formed again on the way back: two numbers per row are kept beside the logits. Throws ShapeError for other
 // shapes, DTypeError unless labels are i64, UsageError for a label outside of 0 .. C-1 (naming it), for
-// label_smoothing outside of [0, 1], and for Reduction::MeanNonZero. Source: Szegedy et al., "Rethinking the
+// label_smoothing outside of [0, 1], and for Reduction::MeanNonZero. Labels on a device are not read back:
+// one out of range makes the loss and its row of the gradient NaN. Source: Szegedy et al., "Rethinking the
 // Inception architecture", CVPR 2016 (smoothing); PyTorch's definitions.
 
 #include "tern/core/tensor.h"
