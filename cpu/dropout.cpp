@@ -1,5 +1,7 @@
 #include "tern/ops/dropout.h"
 
+#include <type_traits>
+
 #include "tern/core/parallel.h"
 #include "tern/cpu/reference/dropout.h"
 
@@ -10,10 +12,10 @@ template <class T>
 void dropout_as(const DropoutOptions& o, const Tensor& x, const Tensor& y) {
   const T* in = x.data<T>();
   T* out = y.mutable_data<T>();
-  const Philox philox{o.seed, RandomStream::Dropout};
-  parallel_for(x.numel(), 4096, [&](int64_t begin, int64_t end) {
-    reference::dropout(philox, o.step, o.p, in, out, begin, end);
-  });
+  using Value = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  const auto formula = dropout_formula<Value>(o.seed, o.step, o.p);
+  parallel_for(x.numel(), 4096,
+               [&](int64_t begin, int64_t end) { reference::dropout(formula, in, out, begin, end); });
 }
 
 }  // namespace
