@@ -9,6 +9,7 @@
 #include "tern/cpu/channel_panels.h"
 #include "tern/cpu/isa.h"
 #include "tern/cpu/reference/batch_norm.h"
+#include "tern/ops/batch_norm_formulas.h"
 
 namespace tern::cpu {
 namespace {
@@ -29,10 +30,14 @@ const BatchNormKernels<T>& kernels() {
 struct Statistics {
   Statistics(const BatchNormGeometry& g, const Tensor& t)
       : mean(t.data<double>()), variance(mean + g.channels), g_(g) {}
-  double inverse(int64_t c) const { return reference::inverse_deviation(g_, variance[c]); }
-  // The mean in two floats: x - high(c) is nearly exact, low(c) is what is then missing.
-  float high(int64_t c) const { return static_cast<float>(mean[c]); }
-  double low(int64_t c) const { return mean[c] - static_cast<double>(high(c)); }
+  double inverse(int64_t c) const { return BatchNormChannel::inverse_deviation(variance[c], g_.eps); }
+  BatchNormChannel channel(const BatchNormInputs& in, int64_t c) const {
+    const auto value_or = [c](const Tensor& t, double otherwise) {
+      return t.defined() ? static_cast<double>(t.data<float>()[c]) : otherwise;
+    };
+    return {mean[c], inverse(c), value_or(in.gamma, 1), value_or(in.beta, 0)};
+  }
+  double low(int64_t c) const { return BatchNormChannel{mean[c], 1}.low(); }
   const double* mean;
   const double* variance;
 
@@ -47,9 +52,6 @@ const T* optional_data(const Tensor& t) {
 template <class T>
 T* optional_mutable(const Tensor& t) {
   return t.defined() ? t.mutable_data<T>() : nullptr;
-}
-double value_or(const float* data, int64_t c, double otherwise) {
-  return data ? static_cast<double>(data[c]) : otherwise;
 }
 
 // Runs slow(T{}, P{}) of the naive loops, T the activations' type and P the parameters', or fast(T{}).
@@ -77,12 +79,9 @@ reference::BatchNormArrays<T, P> arrays_of(const BatchNormInputs& in, const Batc
 // floats.
 struct PanelConstants {
   PanelConstants(const Panel& p, const BatchNormGeometry& g, const BatchNormInputs& in, const Statistics& s) {
-    const float *gamma = optional_data<float>(in.gamma), *beta = optional_data<float>(in.beta);
-    const auto scale_of = [&](int64_t c) { return value_or(gamma, c, 1) * s.inverse(c); };
-    shift = columns_of(p, g.channels, [&](int64_t c) { return s.high(c); });
-    scale = columns_of(p, g.channels, scale_of);
-    bias =
-        columns_of(p, g.channels, [&](int64_t c) { return value_or(beta, c, 0) - s.low(c) * scale_of(c); });
+    shift = columns_of(p, g.channels, [&](int64_t c) { return s.channel(in, c).shift(); });
+    scale = columns_of(p, g.channels, [&](int64_t c) { return s.channel(in, c).scale(); });
+    bias = columns_of(p, g.channels, [&](int64_t c) { return s.channel(in, c).bias(); });
     if (in.slope.defined())
       slope = columns_of(p, g.channels, [&](int64_t c) { return in.slope.data<float>()[c]; });
   }
@@ -207,13 +206,10 @@ void backward_reduce(const BatchNormGeometry& g, const GateAt<T>& gate, const Ba
 template <class T>
 void backward_apply(const BatchNormGeometry& g, const GateAt<T>& gate, const BatchNormInputs& in,
                     const Statistics& s, const double* sums, T* dx, T* dresidual) {
-  const float* gamma = optional_data<float>(in.gamma);
   const double m = static_cast<double>(g.rows);
-  const double* sum_gx = sums + g.channels;
-  // dx = factor g + tilt (x - mean) + offset, the mean split in its two floats.
-  const auto factor_of = [&](int64_t c) { return value_or(gamma, c, 1) * s.inverse(c); };
-  const auto tilt_of = [&](int64_t c) { return -factor_of(c) * s.inverse(c) * s.inverse(c) * sum_gx[c] / m; };
-  const auto offset_of = [&](int64_t c) { return -factor_of(c) * sums[c] / m - tilt_of(c) * s.low(c); };
+  const auto factor_of = [&](int64_t c) { return s.channel(in, c).scale(); };
+  const auto tilt_of = [&](int64_t c) { return s.channel(in, c).tilt(sums[g.channels + c], m); };
+  const auto offset_of = [&](int64_t c) { return s.channel(in, c).offset(sums[c], sums[g.channels + c], m); };
   for (const Panel& p : panels_of(g.rows, g.channels)) {
     const PanelConstants constants(p, g, in, s);
     const auto factor = columns_of(p, g.channels, factor_of);
