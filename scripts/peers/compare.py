@@ -111,11 +111,11 @@ def best_modes(sides, group, rows, store, before):
 
 def measure(sides, group, rows, store, keep):
     options = sides.options
-    commit = output_of(["git", "rev-parse", "--short", "HEAD"])
+    commit, machine = output_of(["git", "rev-parse", "--short", "HEAD"]), record.machine(options)
     before = {row.id: store[row.id] for row in rows if row.id in store}
     for row in rows:
         store[row.id] = {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M"),
-                         "commit": commit, "seconds": options.seconds, "threads": options.threads,
+                         "commit": commit, "machine": machine, "seconds": options.seconds, "threads": options.threads,
                          "load": os.getloadavg()[0], "nice": os.nice(0), "rounds": []}
     # What tern does not have yet is no reason to let the peers work.
     first = sides.tern(group, rows, 0.05)
@@ -172,7 +172,6 @@ def main():
         return
     path = Path(options.out) / "peers.json"
     store = json.loads(path.read_text()) if path.exists() else {"rows": {}}
-    store["machine"] = record.machine(options)
 
     def keep():
         path.write_text(json.dumps(store, indent=1) + "\n")

@@ -131,14 +131,18 @@ def main_table(results):
     return lines
 
 
-def details(results):
-    lines = ["| row | date (UTC) | commit | rounds x seconds | threads | load at start | nice | peer's modes tried, ms |",
-             "|---|---|---|---|---|---|---|---|"]
+def letter(i):
+    return chr(ord("A") + i)
+
+
+def details(results, machines):
+    lines = ["| row | processor | date (UTC) | commit | rounds x seconds | threads | load at start | nice | peer's modes tried, ms |",
+             "|---|---|---|---|---|---|---|---|---|"]
     for result in results:
         kept = result.kept
         tried = ", ".join(f"{mode} {answer['median_ms']:.3g}" if "error" not in answer else f"{mode} failed"
                           for mode, answer in kept.get("tried", {}).items())
-        lines.append(f"| `{result.row.id}` | {kept['date']} | {kept['commit']} | {len(kept['rounds'])} x {kept['seconds']:g} | "
+        lines.append(f"| `{result.row.id}` | {letter(machines.index(kept['machine']))} | {kept['date']} | {kept['commit']} | {len(kept['rounds'])} x {kept['seconds']:g} | "
                      f"{kept['threads']} | {kept['load']:.1f} | {kept['nice']} | {tried} |")
     return lines
 
@@ -155,17 +159,21 @@ def peaks_line(store):
 
 def write(store, folder):
     results = [Result(row, store["rows"][row.id]) for group in GROUPS for row in group.rows if row.id in store["rows"]]
-    where = store["machine"]
+    machines = []
+    for result in results:
+        if result.kept["machine"] not in machines:
+            machines.append(result.kept["machine"])
     lines = ["# tern and its peers on this machine", "",
              "How fast are training, inference and single operations beside PyTorch, ONNX Runtime and pytorch-metric-learning,",
-             "on the same processors? Command: `./scripts/compare_peers.sh` (rows one by one: `--only ROW`). Each round runs one",
+             "on the same processors, row by row? Command: `./scripts/compare_peers.sh` (rows one by one: `--only ROW`). Each round runs one",
              "process of each side, in alternation; a result is the median over rounds, in brackets the smallest and the",
              "largest; beside them stands what the fastest call of all rounds gives on both sides, and a speed counts as met",
              "only if both do. The peer runs in the fastest of the modes tried. Shares are of the peaks that `tern bench peaks` finds",
              "in the same process; convolutions count direct operations, and memory rows the bytes that must move.", "",
-             f"Processor: {where['processor']}; flags: {where['flags']}. {where['compiler']}. {where['peers']}.",
+             *(f"Processor {letter(i)}: {m['processor']}; flags: {m['flags']}. {m['compiler']}. {m['peers']}."
+               + ("  " if i + 1 < len(machines) else "") for i, m in enumerate(machines)),
              peaks_line(store), "", "![Speed as a multiple of the best peer's](peers.svg)", "", *main_table(results), "",
-             "## How each row was measured", "", *details(results), ""]
+             "## How each row was measured", "", *details(results, machines), ""]
     (folder / "peers.md").write_text("\n".join(lines))
     (folder / "peers.svg").write_text(plot([r for r in results if not r.error and "ratio" in r.values
                                             and not any(g.kind == "share" for g in r.row.goals)]))
