@@ -6,7 +6,7 @@ namespace tern {
 namespace {
 
 struct PreluNode final : OpNode<PreluNode> {
-  static constexpr std::string_view kName = Prelu::kName;
+  static constexpr std::string_view kName = "prelu";
   Gradients backward(const Gradients& dy) override {
     const Tensor &xt = x.get(*this), &wt = w.get(*this);
     const Tensor dx = sole_owner(dy[0]) ? dy[0] : Tensor::empty(xt.shape(), {xt.dtype(), xt.device()});

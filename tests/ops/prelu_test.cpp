@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "tern/ops/creation.h"
+#include "tests/support/gradcheck.h"
 #include "tests/support/tensors.h"
 
 namespace tern {
@@ -68,6 +69,12 @@ TEST(Prelu, EveryIsaHasTheBitsOfTheFormula) {
     for (const int64_t channels : {1, 2, 3, 7, 16, 17, 40, 64, 65, 255, 513})
       for (const int64_t rows : {1, 5, 16, 129, 300})
         if (rows * channels < 40000) check({rows, channels}, channels, dtype);
+}
+
+TEST(GradCheck, prelu) {
+  const auto f = [](const std::vector<Tensor>& in) { return prelu(in[0], in[1]); };
+  gradcheck(f, {random_tensor({2, 3, 4, 5}, DType::F64, 3), random_tensor({5}, DType::F64, 4)});
+  gradcheck(f, {random_tensor({7, 3}, DType::F64, 5), random_tensor({1}, DType::F64, 6)});
 }
 
 TEST(Prelu, OneSlopeForAll) {
