@@ -16,7 +16,7 @@
 namespace tern::app {
 namespace {
 
-struct Options {
+struct BenchOptions {
   std::vector<std::string> suites;
   std::string isa = "auto", precision = "f32", models;
   BenchSettings settings;
@@ -57,7 +57,7 @@ void choose_isa(const std::string& name) {
     if (cpu::to_string(isa) == name) cpu::set_isa(isa);
 }
 
-int run(const GlobalOptions& global, Options& options) {
+int run_bench(const GlobalOptions& global, BenchOptions& options) {
   choose_isa(options.isa);
   options.settings.precision = options.precision == "bf16" ? DType::BF16 : DType::F32;
   options.settings.models = chosen_models(options.models);
@@ -85,7 +85,7 @@ int run(const GlobalOptions& global, Options& options) {
 }  // namespace
 
 void add_bench(Cli& cli) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BenchOptions>();
   Command sub = cli.command(
       "bench", "Measure this machine and tern's kernels on it",
       "  tern bench peaks gemm\n  tern bench train --models face_net,resnet18 --batch 64\n"
@@ -93,7 +93,7 @@ void add_bench(Cli& cli) {
       "Times are of one call, after a warm-up, over rounds. The last column is the share of what the "
       "machine\n"
       "does at best (peaks): multiply-adds of the instruction set in use, or the fastest stream of memory.",
-      [&cli, options](Command&) { return run(cli.global, *options); });
+      [&cli, options](Command&) { return run_bench(cli.global, *options); });
   std::string names;
   for (const auto& name : suite_names()) names += (names.empty() ? "" : ", ") + name;
   sub.texts("SUITE", options->suites, names + "; all if none is named").one_of(suite_names());

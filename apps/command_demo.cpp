@@ -30,7 +30,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct DemoOptions {
   std::string out = "runs/demo";
   uint64_t seed = 1;
   int64_t steps = 700, people = 800, photos = 8, unseen = 240;
@@ -38,7 +38,7 @@ struct Options {
 };
 
 // The recipe found by experiment (docs/measurements/demo.md).
-TrainOptions recipe(const Options& options) {
+TrainOptions recipe(const DemoOptions& options) {
   TrainOptions train;
   train.steps = options.steps;
   train.p = 32;
@@ -143,7 +143,7 @@ void print(const GlobalOptions& global, const DemoRecord& record, const std::str
                            record.training_seconds, record.checkpoint, report);
 }
 
-int run(const GlobalOptions& global, const Options& options) {
+int run_demo(const GlobalOptions& global, const DemoOptions& options) {
   using Clock = std::chrono::steady_clock;
   const auto begin = Clock::now();
   clear_old_run(options.out);
@@ -210,12 +210,12 @@ int run(const GlobalOptions& global, const Options& options) {
 }  // namespace
 
 void add_demo(Cli& cli) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DemoOptions>();
   Command sub = cli.command(
       "demo", "Train the face network on synthetic people and report how well it judges unseen ones",
       "  tern demo\n  tern demo --seed 2 --out runs/demo-2\n"
       "The last line printed is the path of the report.",
-      [&cli, options](Command&) { return run(cli.global, *options); });
+      [&cli, options](Command&) { return run_demo(cli.global, *options); });
   sub.text("--out", options->out, "Run directory; one that tern demo made is replaced")
       .type("DIR")
       .show_default();

@@ -20,7 +20,7 @@
 namespace tern::app {
 namespace {
 
-struct Options {
+struct EvaluateOptions {
   std::string model, pairs;
   PeopleOptions people;
   bool allow_missing = false, no_baseline = false;
@@ -53,7 +53,8 @@ double one_distance(const metrics::DistanceRow& distance, int64_t a, int64_t b) 
   return d;
 }
 
-Scores score_pairs(const ResolvedPairs& pairs, const metrics::DistanceRow& distance, const Options& options) {
+Scores score_pairs(const ResolvedPairs& pairs, const metrics::DistanceRow& distance,
+                   const EvaluateOptions& options) {
   metrics::PairScores scores;
   std::vector<int> folds;
   for (const auto& pair : pairs.pairs) {
@@ -72,7 +73,7 @@ Scores score_pairs(const ResolvedPairs& pairs, const metrics::DistanceRow& dista
 }
 
 Outcome judge(const std::vector<int64_t>& identity, const std::optional<ResolvedPairs>& pairs,
-              const metrics::DistanceRow& row, const Options& options) {
+              const metrics::DistanceRow& row, const EvaluateOptions& options) {
   const auto distance = metrics::kept_distances(static_cast<int64_t>(identity.size()), row);
   Outcome out;
   metrics::EvaluateOptions settings{.fars = kFars, .bootstrap_rounds = pairs ? 0 : options.rounds, .ks = {1}};
@@ -183,7 +184,7 @@ std::vector<int64_t> photos_of_pairs(ResolvedPairs& pairs) {
   return photos;
 }
 
-int run(const GlobalOptions& global, const Options& options) {
+int run_evaluate(const GlobalOptions& global, const EvaluateOptions& options) {
   check(!options.people.data.empty() || options.pairs.empty(),
         "evaluate: --pairs needs the photos' folder; hint: --data DIR");
   LoadedModel loaded = load_model(options.model);
@@ -226,13 +227,13 @@ int run(const GlobalOptions& global, const Options& options) {
 }  // namespace
 
 void add_evaluate(Cli& cli) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvaluateOptions>();
   options->people.synthetic.identities = 200;
   options->people.synthetic.first_identity = 100000;  // nobody whom tern train draws by default
   Command sub = cli.command("evaluate", "Judge a model on people: verification, retrieval, identification",
                             "  tern evaluate model.safetensors --data photos\n"
                             "  tern evaluate model.safetensors --pairs pairs.txt --data lfw --json",
-                            [&cli, options](Command&) { return run(cli.global, *options); });
+                            [&cli, options](Command&) { return run_evaluate(cli.global, *options); });
   sub.text("MODEL", options->model, "A model file").required();
   sub.text("--pairs", options->pairs, "Pairs in the format of Labeled Faces in the Wild").type("FILE");
   add_people_options(sub, options->people, true);

@@ -36,7 +36,7 @@ Rows machine_rows() {
   return rows;
 }
 
-int run(const GlobalOptions& global, const std::string& file, const std::string& arch) {
+int run_info(const GlobalOptions& global, const std::string& file, const std::string& arch) {
   check(file.empty() || arch.empty(), "info: both a file and --arch are given; hint: one of them");
   const Rows rows = !file.empty()   ? describe_path(file)
                     : !arch.empty() ? describe_network(native_spec(arch))
@@ -62,7 +62,7 @@ void add_info(Cli& cli) {
                   "  tern info runs/demo/checkpoints/step-000700.safetensors\n  tern info runs/demo\n"
                   "Describes models, training states, other safetensors files, photos, lists of pairs and\n"
                   "of people, run directories and folders of photos.",
-                  [&cli, file, arch](Command&) { return run(cli.global, *file, *arch); });
+                  [&cli, file, arch](Command&) { return run_info(cli.global, *file, *arch); });
   sub.text("FILE", *file, "A file or folder");
   sub.choice("--arch", *arch, known_models(), "A network, at the size it was designed for");
 }

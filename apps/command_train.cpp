@@ -137,7 +137,7 @@ std::string run_directory(Command& command, TrainFlags& flags) {
   return own;
 }
 
-int run(const GlobalOptions& global, Command& command, TrainFlags& flags) {
+int run_train(const GlobalOptions& global, Command& command, TrainFlags& flags) {
   const std::string directory = run_directory(command, flags);
   if (flags.train.resume.empty() && !flags.dry_run) check_new_run(directory);
   use_native_sizes(command, flags);
@@ -172,7 +172,7 @@ void add_train(Cli& cli) {
       "  tern train --synthetic-identities 400 --max-steps 500 --eval-every 100\n"
       "  tern train --resume runs/train-20260131-120000\n"
       "The run directory gets config.toml, manifest.json, metrics.jsonl, log.txt and checkpoints/.",
-      [&cli, flags](Command& command) { return run(cli.global, command, *flags); });
+      [&cli, flags](Command& command) { return run_train(cli.global, command, *flags); });
   add_train_flags(command, *flags);
 }
 

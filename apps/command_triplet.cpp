@@ -19,7 +19,7 @@
 namespace tern::app {
 namespace {
 
-struct Options {
+struct TripletOptions {
   VerdictOptions verdict;
   std::array<std::string, 3> photos;
   std::string watch;
@@ -74,7 +74,7 @@ void answer(const GlobalOptions& global, const Embedder& face, const Trio& trio)
   check<IoError>(bool(std::cout), "triplet: cannot write the answer");
 }
 
-int watch(const GlobalOptions& global, const Options& options, const Embedder& face) {
+int watch(const GlobalOptions& global, const TripletOptions& options, const Embedder& face) {
   SignalGuard signals;
   TrioFolder folder(options.watch);
   if (!global.quiet) std::cerr << "watching " << escaped(options.watch) << "; Ctrl-C ends\n";
@@ -85,7 +85,7 @@ int watch(const GlobalOptions& global, const Options& options, const Embedder& f
   return 128 + SignalGuard::received();
 }
 
-int run(const GlobalOptions& global, const Command& command, const Options& options) {
+int run_triplet(const GlobalOptions& global, const Command& command, const TripletOptions& options) {
   constexpr const char* kNames[] = {"ANCHOR", "POSITIVE", "NEGATIVE"};
   for (size_t i = 0; i < 3; ++i) {
     check(options.watch.empty() || options.photos[i].empty(),
@@ -103,7 +103,7 @@ int run(const GlobalOptions& global, const Command& command, const Options& opti
 }  // namespace
 
 void add_triplet(Cli& cli) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TripletOptions>();
   Command sub = cli.command(
       "triplet", "Is the second photo the first one's person, and the third somebody else?",
       "  tern triplet model.safetensors passport.jpg traveller.jpg stranger.jpg\n"
@@ -112,7 +112,7 @@ void add_triplet(Cli& cli) {
       "inbox/NAME/anchor.jpg,\n"
       "positive.jpg and negative.jpg, or inbox/NAME-anchor.jpg and so on. One line or JSON object a trio; a\n"
       "photo that cannot be read gives \"error\" instead of a verdict. Ctrl-C ends it, with exit code 130.",
-      [&cli, options](Command& command) { return run(cli.global, command, *options); });
+      [&cli, options](Command& command) { return run_triplet(cli.global, command, *options); });
   sub.text("MODEL", options->verdict.model, "A model file").required();
   sub.text("ANCHOR", options->photos[0], "A photo of a person: JPEG, PNG, PGM or PPM");
   sub.text("POSITIVE", options->photos[1], "Said to be the same person");

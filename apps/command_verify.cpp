@@ -13,12 +13,12 @@
 namespace tern::app {
 namespace {
 
-struct Options {
+struct VerifyOptions {
   VerdictOptions verdict;
   std::string a, b;
 };
 
-int run(const GlobalOptions& global, const Options& options) {
+int run_verify(const GlobalOptions& global, const VerifyOptions& options) {
   const Embedder face = load_embedder(options.verdict);
   const auto a = read_photo_bytes(options.a), b = read_photo_bytes(options.b);
   const VerifyResult v = face.verify({a, options.a}, {b, options.b});
@@ -55,13 +55,13 @@ Embedder load_embedder(const VerdictOptions& options) {
 }
 
 void add_verify(Cli& cli) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<VerifyOptions>();
   Command sub = cli.command("verify", "Do two photos show the same person?",
                             "  tern verify model.safetensors a.jpg b.jpg\n"
                             "  tern verify model.safetensors a.jpg b.jpg --json --exit-code\n"
                             "Distances go from 0 (the same photo) to 2; the same person: distance <= "
                             "threshold.",
-                            [&cli, options](Command&) { return run(cli.global, *options); });
+                            [&cli, options](Command&) { return run_verify(cli.global, *options); });
   sub.text("MODEL", options->verdict.model, "A model file").required();
   sub.text("A", options->a, "A photo: JPEG, PNG, PGM or PPM").required();
   sub.text("B", options->b, "Another").required();

@@ -16,11 +16,6 @@ thread_local bool t_finite_checks = false;
 thread_local bool t_recompute = false;
 std::atomic<int64_t> g_sequence{0};
 
-const TensorImpl& impl_of(const Tensor& tensor) {
-  check(tensor.defined(), "tensor: undefined");
-  return *tensor.impl();
-}
-
 }  // namespace
 
 bool grad_enabled() { return t_grad_enabled; }

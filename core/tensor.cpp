@@ -8,12 +8,6 @@
 namespace tern {
 namespace {
 
-const TensorImpl& impl_of(const Tensor& tensor) {
-  check(tensor.defined(),
-        "tensor: undefined; hint: it was default-constructed or is an absent optional argument");
-  return *tensor.impl();
-}
-
 template <class T>
 Tensor copy_of(std::span<const T> values, const Shape& shape) {
   check<ShapeError>(static_cast<int64_t>(values.size()) == shape.numel(), "tensor: ", values.size(),
@@ -67,6 +61,7 @@ Tensor Tensor::view_of(Ref<Storage> storage, int64_t element_offset, const Shape
 const Shape& Tensor::shape() const { return impl_of(*this).shape; }
 DType Tensor::dtype() const { return impl_of(*this).dtype; }
 Device Tensor::device() const { return impl_of(*this).storage->device(); }
+TensorOptions Tensor::options() const { return {.dtype = dtype(), .device = device()}; }
 Storage& Tensor::storage() const { return *impl_of(*this).storage; }
 int64_t Tensor::element_offset() const { return impl_of(*this).offset; }
 uint64_t Tensor::version() const { return storage().version(); }

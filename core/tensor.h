@@ -57,6 +57,7 @@ class Tensor {
   int64_t bytes() const { return numel() * size_of(dtype()); }
   DType dtype() const;
   Device device() const;
+  TensorOptions options() const;  // what another tensor is made with to be alike
   Storage& storage() const;
   int64_t element_offset() const;  // of the first element inside the storage
   uint64_t version() const;        // of the storage

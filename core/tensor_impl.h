@@ -5,6 +5,7 @@
 #include <string>
 
 #include "tern/core/autograd.h"
+#include "tern/core/error.h"
 #include "tern/core/tensor.h"
 
 namespace tern {
@@ -28,5 +29,11 @@ struct TensorImpl final : RefCounted {
   int output = 0;              // which of the producer's outputs it is
   std::string name;
 };
+
+inline const TensorImpl& impl_of(const Tensor& tensor) {
+  check(tensor.defined(),
+        "tensor: undefined; hint: it was default-constructed or is an absent optional argument");
+  return *tensor.impl();
+}
 
 }  // namespace tern

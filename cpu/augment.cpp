@@ -14,7 +14,7 @@ namespace tern::cpu {
 
 namespace {
 
-const AugmentKernels& kernels() {
+const AugmentKernels& augment_kernels() {
   return isa_pick(
       []() -> auto& { return baseline::augment_table; }, []() -> auto& { return avx2::augment_table; },
       []() -> auto& { return avx512::augment_table; });
@@ -61,7 +61,7 @@ void augment(const AugmentGeometry& g, const Tensor& photos, const Tensor& table
   const int64_t last = g.photos - 1;
   std::vector<uint8_t> padded(static_cast<size_t>(photo_bytes + 4));
   if (last >= 0) std::memcpy(padded.data(), photo + last * photo_bytes, static_cast<size_t>(photo_bytes));
-  const AugmentKernels& table_of_kernels = kernels();
+  const AugmentKernels& table_of_kernels = augment_kernels();
   constexpr int64_t kRowsPerTask = 32;
   parallel_for(g.photos * g.size, kRowsPerTask, [&](int64_t begin, int64_t end) {
     std::vector<int32_t> scratch(static_cast<size_t>(g.size * kAugmentScratch));

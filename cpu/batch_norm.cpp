@@ -15,7 +15,7 @@ namespace tern::cpu {
 namespace {
 
 template <class T>
-const BatchNormKernels<T>& kernels() {
+const BatchNormKernels<T>& batch_norm_kernels() {
   if constexpr (std::is_same_v<T, float>)
     return isa_pick(
         []() -> auto& { return baseline::batch_norm_table; },
@@ -52,14 +52,6 @@ const T* optional_data(const Tensor& t) {
 template <class T>
 T* optional_mutable(const Tensor& t) {
   return t.defined() ? t.mutable_data<T>() : nullptr;
-}
-
-// Runs slow(T{}, P{}) of the naive loops, T the activations' type and P the parameters', or fast(T{}).
-template <class Slow, class Fast>
-void by_type(DType dtype, const Slow& slow, const Fast& fast) {
-  if (dtype == DType::F64) return slow(double{}, double{});
-  if (dtype == DType::BF16) return use_reference() ? slow(bfloat16{}, float{}) : fast(bfloat16{});
-  return use_reference() ? slow(float{}, float{}) : fast(float{});
 }
 
 template <class T, class P>
@@ -129,7 +121,7 @@ void statistics(const BatchNormGeometry& g, const T* data, double* mean, double*
     std::vector<double> part(static_cast<size_t>(grid.row_blocks * 2 * p.width));
     for_blocks(p, grid, [&](const PanelBlock& b) {
       double* means = part.data() + b.row_block * 2 * p.width + b.column;
-      kernels<T>().statistics(block_of(p, b), data + element_of(p, b), means, means + p.width);
+      batch_norm_kernels<T>().statistics(block_of(p, b), data + element_of(p, b), means, means + p.width);
     });
     for (int64_t i = 0; i < grid.row_blocks; ++i) {
       const double* means = part.data() + i * 2 * p.width;
@@ -153,8 +145,9 @@ void apply(const BatchNormGeometry& g, const BatchNormInputs& in, const BatchNor
     const PanelConstants constants(p, g, in, s);
     for_blocks(p, apply_grid(p), [&](const PanelBlock& b) {
       const int64_t i = element_of(p, b);
-      kernels<T>().apply(block_of(p, b), {x + i, residual ? residual + i : nullptr, constants.at(b.column),
-                                          g.activation, out + i, mask_at(mask, p, b)});
+      batch_norm_kernels<T>().apply(
+          block_of(p, b), {x + i, residual ? residual + i : nullptr, constants.at(b.column), g.activation,
+                           out + i, mask_at(mask, p, b)});
     });
   }
 }
@@ -193,8 +186,8 @@ void backward_reduce(const BatchNormGeometry& g, const GateAt<T>& gate, const Ba
     std::vector<double> part(static_cast<size_t>(grid.row_blocks * kinds * p.width));
     for_blocks(p, grid, [&](const PanelBlock& b) {
       double* to = part.data() + b.row_block * kinds * p.width + b.column;
-      kernels<T>().backward_reduce(block_of(p, b), gate.at(p, constants, b),
-                                   {to, to + p.width, to + 2 * p.width});
+      batch_norm_kernels<T>().backward_reduce(block_of(p, b), gate.at(p, constants, b),
+                                              {to, to + p.width, to + 2 * p.width});
     });
     for (int64_t k = 0; k < grid.row_blocks * kinds; ++k)
       for (int64_t j = 0; j < p.width; ++j)
@@ -217,9 +210,9 @@ void backward_apply(const BatchNormGeometry& g, const GateAt<T>& gate, const Bat
     if (g.training) tilt = columns_of(p, g.channels, tilt_of), offset = columns_of(p, g.channels, offset_of);
     for_blocks(p, apply_grid(p), [&](const PanelBlock& b) {
       const int64_t i = element_of(p, b), c = b.column;
-      kernels<T>().backward_apply(block_of(p, b), gate.at(p, constants, b),
-                                  {factor.data() + c, tilt.data() + c, offset.data() + c, g.training, dx + i,
-                                   dresidual ? dresidual + i : nullptr});
+      batch_norm_kernels<T>().backward_apply(block_of(p, b), gate.at(p, constants, b),
+                                             {factor.data() + c, tilt.data() + c, offset.data() + c,
+                                              g.training, dx + i, dresidual ? dresidual + i : nullptr});
     });
   }
 }

@@ -10,7 +10,7 @@
 namespace tern::cpu {
 namespace {
 
-const CastKernels& kernels() {
+const CastKernels& cast_kernels() {
   return isa_pick(
       []() -> auto& { return baseline::cast_table; }, []() -> auto& { return avx2::cast_table; },
       []() -> auto& { return avx512::cast_table; });
@@ -25,9 +25,9 @@ void cast(const Tensor& x, const Tensor& y) {
       auto* to = static_cast<To*>(y.raw_data());
       parallel_for(x.numel(), 1 << 15, [=](int64_t begin, int64_t end) {
         if constexpr (std::is_same_v<From, bfloat16> && std::is_same_v<To, float>)
-          return kernels().widen(from + begin, to + begin, end - begin);
+          return cast_kernels().widen(from + begin, to + begin, end - begin);
         else if constexpr (std::is_same_v<From, float> && std::is_same_v<To, bfloat16>)
-          return kernels().narrow(from + begin, to + begin, end - begin);
+          return cast_kernels().narrow(from + begin, to + begin, end - begin);
         else
           for (int64_t i = begin; i < end; ++i) to[i] = convert<To>(from[i]);
       });

@@ -7,7 +7,9 @@
 #include <numeric>
 #include <vector>
 
+#include "tern/core/dtype.h"
 #include "tern/core/parallel.h"
+#include "tern/cpu/isa.h"
 #include "tern/cpu/panel_sizes.h"
 
 namespace tern::cpu {
@@ -82,6 +84,15 @@ std::vector<float> columns_of(const Panel& p, int64_t channels, const F& f) {
     values[static_cast<size_t>(j)] =
         static_cast<float>(j < channels ? f(j) : values[static_cast<size_t>(j - channels)]);
   return values;
+}
+
+// Runs slow(T{}, P{}) of the naive loops, T the type of the activations and P of the parameters, or
+// fast(T{}).
+template <class Slow, class Fast>
+void by_type(DType dtype, const Slow& slow, const Fast& fast) {
+  if (dtype == DType::F64) return slow(double{}, double{});
+  if (dtype == DType::BF16) return use_reference() ? slow(bfloat16{}, float{}) : fast(bfloat16{});
+  return use_reference() ? slow(float{}, float{}) : fast(float{});
 }
 
 }  // namespace tern::cpu

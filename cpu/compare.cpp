@@ -2,6 +2,7 @@
 
 #include "tern/core/parallel.h"
 #include "tern/cpu/bf16.h"
+#include "tern/cpu/grain.h"
 #include "tern/cpu/reference/pointwise.h"
 
 // Comparison is not on any hot path: the naive loops, threaded, are all there is.
@@ -9,11 +10,9 @@
 namespace tern::cpu {
 namespace {
 
-constexpr int64_t kGrain = 16384;
-
 template <class T, class Test>
 void compare_loop(const BroadcastGeometry& g, const T* a, const T* b, bool* y, Test&& test) {
-  parallel_for(g.shape.numel(), kGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(g.shape.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
     if (g.rank == 1) {
       const int64_t da = g.a_stride[0], db = g.b_stride[0];
       for (int64_t i = begin; i < end; ++i) y[i] = test(a[i * da], b[i * db]);
@@ -42,14 +41,14 @@ template <class T>
 void where_as(const bool* c, const void* a, const void* b, void* y, int64_t n) {
   const T *pa = static_cast<const T*>(a), *pb = static_cast<const T*>(b);
   T* out = static_cast<T*>(y);
-  parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(n, kElementGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) out[i] = c[i] ? pa[i] : pb[i];
   });
 }
 
 template <class T>
 void where_backward_as(const bool* c, bool chosen, const T* dy, T* dx, int64_t n) {
-  parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(n, kElementGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) dx[i] = c[i] == chosen ? dy[i] : T(0);
   });
 }

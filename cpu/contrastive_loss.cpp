@@ -1,14 +1,13 @@
 #include "tern/ops/contrastive_loss.h"
 
 #include "tern/core/parallel.h"
+#include "tern/cpu/grain.h"
 #include "tern/cpu/reference/contrastive_loss.h"
 #include "tern/cpu/scratch.h"
 #include "tern/cpu/triplet_stats.h"
 
 namespace tern::cpu {
 namespace {
-
-int64_t row_grain(int64_t d) { return std::max<int64_t>(1, 8192 / std::max<int64_t>(d, 1)); }
 
 template <class T>
 void pair_forward(const Tensor& a, const Tensor& b, const Tensor& same, const HadsellPair& pair,

@@ -74,9 +74,9 @@ Conv2dGeometry flattened(Conv2dGeometry g) {
   return g;
 }
 
-class WeightTask {
+class TileWeightTask {
  public:
-  WeightTask(const Conv2dGeometry& g, const WeightCut& cut, const bfloat16* dy, const bfloat16* x)
+  TileWeightTask(const Conv2dGeometry& g, const WeightCut& cut, const bfloat16* dy, const bfloat16* x)
       : g_(g),
         cut_(cut),
         dy_(dy),
@@ -234,7 +234,7 @@ void conv2d_backward_weight_tiles(const Conv2dGeometry& given, const bfloat16* d
   const WeightCut cut(g);
   const Scratch<float> partial(cut.slices == 1 ? 1 : cut.slices * count);
   parallel_for(cut.tasks(g), 1, [&](int64_t begin, int64_t end) {
-    WeightTask task(g, cut, dy, x);
+    TileWeightTask task(g, cut, dy, x);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t slice = i / (cut.ranges * g.groups);
       task.run(i, cut.slices == 1 ? dw : partial.data() + slice * count);

@@ -17,7 +17,7 @@ constexpr int64_t kRowsPerChunk = 4;  // image rows a thread takes at a time
 constexpr int64_t kSlices = 32;       // of the weight gradient's sum over image rows
 
 template <class T>
-const DepthwiseKernels<T>& kernels() {
+const DepthwiseKernels<T>& depthwise_kernels() {
   if constexpr (std::is_same_v<T, float>)
     return isa_pick(
         []() -> auto& { return baseline::depthwise_table; }, []() -> auto& { return avx2::depthwise_table; },
@@ -84,14 +84,14 @@ void depthwise_forward(const Conv2dGeometry& g, const T* x, const float* w, cons
     for (int64_t row = begin; row < end; ++row) {
       T* to = y + row * g.out_w * g.c;
       const bool later = epilogue.has_residual();  // comes before the activation
-      kernels<T>().row({.window = forward_window(g, row % g.out_h),
-                        .x = x + row / g.out_h * g.h * g.w * g.c,
-                        .weight = weights.data(),
-                        .bias = bias,
-                        .slope = epilogue.slope(),
-                        .activation = later ? Activation::None : epilogue.activation(),
-                        .y = to,
-                        .y_pixel = g.c});
+      depthwise_kernels<T>().row({.window = forward_window(g, row % g.out_h),
+                                  .x = x + row / g.out_h * g.h * g.w * g.c,
+                                  .weight = weights.data(),
+                                  .bias = bias,
+                                  .slope = epilogue.slope(),
+                                  .activation = later ? Activation::None : epilogue.activation(),
+                                  .y = to,
+                                  .y_pixel = g.c});
       if (later) epilogue.apply(to, 0, 0, g.c, g.out_w, g.c);
     }
   });
@@ -107,14 +107,14 @@ void depthwise_backward_data(const Conv2dGeometry& g, const T* dy, const float* 
       const int64_t n = row / g.h, residue = row % g.h % g.stride.h, i = row % g.h / g.stride.h;
       for (int64_t k = 0; k < across; ++k) {
         const Phase& phase = phases[static_cast<size_t>(residue * across + k)];
-        kernels<T>().row({.window = phase.window(g, i),
-                          .x = dy + n * g.out_h * g.out_w * g.c,
-                          .weight = phase.weights.data(),
-                          .bias = nullptr,
-                          .slope = nullptr,
-                          .activation = Activation::None,
-                          .y = dx + (row * g.w + k) * g.c,
-                          .y_pixel = g.stride.w * g.c});
+        depthwise_kernels<T>().row({.window = phase.window(g, i),
+                                    .x = dy + n * g.out_h * g.out_w * g.c,
+                                    .weight = phase.weights.data(),
+                                    .bias = nullptr,
+                                    .slope = nullptr,
+                                    .activation = Activation::None,
+                                    .y = dx + (row * g.w + k) * g.c,
+                                    .y_pixel = g.stride.w * g.c});
       }
     }
   });
@@ -129,10 +129,10 @@ void depthwise_backward_weight(const Conv2dGeometry& g, const T* dy, const T* x,
       float* sums = partial.data() + slice * taps * g.c;
       std::fill_n(sums, taps * g.c, 0.0f);
       for (int64_t row = slice * rows / slices; row < (slice + 1) * rows / slices; ++row)
-        kernels<T>().gradient({.window = forward_window(g, row % g.out_h),
-                               .x = x + row / g.out_h * g.h * g.w * g.c,
-                               .dy = dy + row * g.out_w * g.c,
-                               .sums = sums});
+        depthwise_kernels<T>().gradient({.window = forward_window(g, row % g.out_h),
+                                         .x = x + row / g.out_h * g.h * g.w * g.c,
+                                         .dy = dy + row * g.out_w * g.c,
+                                         .sums = sums});
     }
   });
   for (int64_t tap = 0; tap < taps; ++tap)

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tern/core/parallel.h"
+#include "tern/cpu/grain.h"
 #include "tern/cpu/isa.h"
 #include "tern/cpu/reference/distance.h"
 #include "tern/cpu/reference/l2_normalize.h"
@@ -13,8 +14,6 @@
 
 namespace tern::cpu {
 namespace {
-
-int64_t row_grain(int64_t d) { return std::max<int64_t>(1, 8192 / std::max<int64_t>(d, 1)); }
 
 template <class T>
 void pairwise_forward(const Tensor& a, const Tensor& b, PairwiseDistanceOptions options, const Tensor& out) {

@@ -79,8 +79,8 @@ struct TileRows {
 
 // Rows and panels of a task: its packed block of A and its sums fit in the second-level cache, and there are
 // tasks enough to share out.
-struct TileGrid {
-  TileGrid(int64_t m, const TilePanels& b) {
+struct TileTasks {
+  TileTasks(int64_t m, const TilePanels& b) {
     constexpr int64_t kPackedBytes = 128 << 10, kSumsBytes = 768 << 10, kLargeB = 512 << 10;
     const int64_t wanted = b.depth.k * b.n * 2 > kLargeB ? 4 : 16;  // a large B is read once per task
     const int64_t cached = kPackedBytes / (b.depth.stride() * 2);
@@ -108,7 +108,7 @@ void run_tile_product(int64_t m, const TilePanels& b, TileOutput output, const P
                       const Pointers& pointers) {
   if (m == 0 || b.panels == 0) return;
   const TileKernels& kernels = tile_kernels();
-  const TileGrid grid(m, b);
+  const TileTasks grid(m, b);
   parallel_for(grid.count(), 1, [&](int64_t begin, int64_t end) {
     const Scratch<bfloat16> packed(grid.rows * b.depth.stride());
     const Scratch<float> sums(b.depth.count == 1 ? 1 : grid.rows * grid.panels * kTileBlock);

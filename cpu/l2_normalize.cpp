@@ -3,12 +3,11 @@
 #include <algorithm>
 
 #include "tern/core/parallel.h"
+#include "tern/cpu/grain.h"
 #include "tern/cpu/reference/l2_normalize.h"
 
 namespace tern::cpu {
 namespace {
-
-int64_t row_grain(int64_t d) { return std::max<int64_t>(1, 8192 / std::max<int64_t>(d, 1)); }
 
 template <class T>
 void forward(const Tensor& x, double eps, const Tensor& y, const Tensor& inverse) {

@@ -12,7 +12,7 @@
 namespace tern::cpu {
 namespace {
 
-const OptimizerKernels& kernels() {
+const OptimizerKernels& optimizer_kernels() {
   return isa_pick(
       []() -> auto& { return baseline::optimizer_table; }, []() -> auto& { return avx2::optimizer_table; },
       []() -> auto& { return avx512::optimizer_table; });
@@ -41,7 +41,7 @@ void gradient_norm(const GradientTiles& tiles, double clip_norm, const GradientN
   const int64_t n = norm.sums.numel();
   for_tiles(tiles, 0, n, [&](int64_t i, const GradientTile& t) {
     sums[i] = use_reference() ? reference::squared_norm(t.count, t.gradient)
-                              : kernels().squared_norm(t.count, t.gradient);
+                              : optimizer_kernels().squared_norm(t.count, t.gradient);
   });
   double* total = norm.total.mutable_data<double>();
   total[0] = std::sqrt(std::accumulate(sums, sums + n, 0.0));
@@ -65,7 +65,8 @@ void sgd_step(const OptimizerPass& pass, const Tensor& parameters, const Tensor&
     if (use_reference())
       return reference::sgd(rule.formula<double>(scale), t.count, t.gradient, p + t.offset, state);
     const auto f = rule.formula<float>(scale);
-    kernels().sgd({f.lr, f.momentum, f.decay, f.scale, f.nesterov}, t.count, t.gradient, p + t.offset, state);
+    optimizer_kernels().sgd({f.lr, f.momentum, f.decay, f.scale, f.nesterov}, t.count, t.gradient,
+                            p + t.offset, state);
   });
 }
 
@@ -83,7 +84,7 @@ void adam_step(const OptimizerPass& pass, const Tensor& parameters, const Tensor
     const auto f = rule.formula<float>(scale);
     const AdamConstants c{f.step, f.new_weight1, f.beta2,  f.new_weight2, f.root,
                           f.eps,  f.decay,       f.shrink, f.scale};
-    kernels().adam(c, t.count, t.gradient, p + t.offset, m + t.offset, v + t.offset);
+    optimizer_kernels().adam(c, t.count, t.gradient, p + t.offset, m + t.offset, v + t.offset);
   });
 }
 

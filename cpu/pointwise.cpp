@@ -4,6 +4,7 @@
 
 #include "tern/core/parallel.h"
 #include "tern/cpu/bf16.h"
+#include "tern/cpu/grain.h"
 #include "tern/cpu/isa.h"
 #include "tern/cpu/pointwise_kernels.h"
 #include "tern/cpu/reference/pointwise.h"
@@ -12,10 +13,7 @@
 namespace tern::cpu {
 namespace {
 
-constexpr int64_t kGrain =
-    16384;  // elements per task: several microseconds of work, a multiple of every vector
-
-const PointwiseKernels& kernels() {
+const PointwiseKernels& pointwise_kernels() {
   return isa_pick(
       []() -> auto& { return baseline::pointwise_table; }, []() -> auto& { return avx2::pointwise_table; },
       []() -> auto& { return avx512::pointwise_table; });
@@ -43,8 +41,8 @@ void unary_forward(const F& f, const Tensor& x, const Tensor& y) {
       [&]<class T>(T) {
         const T* in = x.data<T>();
         T* out = y.mutable_data<T>();
-        const UnaryKernels<F, T>& k = kernels();
-        parallel_for(x.numel(), kGrain,
+        const UnaryKernels<F, T>& k = pointwise_kernels();
+        parallel_for(x.numel(), kElementGrain,
                      [&](int64_t begin, int64_t end) { k.forward(f, in + begin, out + begin, end - begin); });
       },
       [&]<class T>(T) { reference::unary_forward(f, x.data<T>(), y.mutable_data<T>(), x.numel()); },
@@ -58,8 +56,8 @@ void unary_backward(const F& f, const Tensor& saved, const Tensor& dy, const Ten
       [&]<class T>(T) {
         const T *s = saved.data<T>(), *in = dy.data<T>();
         T* out = dx.mutable_data<T>();
-        const UnaryKernels<F, T>& k = kernels();
-        parallel_for(dy.numel(), kGrain, [&](int64_t begin, int64_t end) {
+        const UnaryKernels<F, T>& k = pointwise_kernels();
+        parallel_for(dy.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
           k.backward(f, s + begin, in + begin, out + begin, end - begin);
         });
       },
@@ -108,7 +106,7 @@ void for_each_rows(const BroadcastGeometry& g, const BinaryRows<T>& base, const 
   all.a_moves = g.a_stride[inner] != 0;
   all.b_moves = g.b_stride[inner] != 0;
   if (g.rank == 1) {
-    parallel_for(all.cols, kGrain, [&](int64_t begin, int64_t end) {
+    parallel_for(all.cols, kElementGrain, [&](int64_t begin, int64_t end) {
       BinaryRows<T> part = all;
       part.cols = end - begin;
       if (all.a_moves) part.a += begin;
@@ -123,7 +121,7 @@ void for_each_rows(const BroadcastGeometry& g, const BinaryRows<T>& base, const 
   all.a_row = g.a_stride[outer];
   all.b_row = g.b_stride[outer];
   const int64_t total = all.cols == 0 ? 0 : g.shape.numel() / all.cols;
-  parallel_for(total, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, all.cols)),
+  parallel_for(total, std::max<int64_t>(1, kElementGrain / std::max<int64_t>(1, all.cols)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t row = begin; row < end;) {
                    const int64_t first = row % g.size[outer];
@@ -151,7 +149,7 @@ void binary_forward(const F& f, const BroadcastGeometry& g, const Tensor& a, con
   dispatch(
       F::kName, a.dtype(),
       [&]<class T>(T) {
-        const BinaryKernels<F, T>& k = kernels();
+        const BinaryKernels<F, T>& k = pointwise_kernels();
         const BinaryRows<T> base{.a = a.data<T>(), .b = b.data<T>(), .out = y.mutable_data<T>()};
         for_each_rows(g, base, [&](const BinaryRows<T>& rows) { k.forward(f, rows); });
       },
@@ -170,7 +168,7 @@ void binary_backward(const F& f, const BroadcastGeometry& g, const Tensor& a, co
   dispatch(
       F::kName, dy.dtype(),
       [&]<class T>(T) {
-        const BinaryKernels<F, T>& k = kernels();
+        const BinaryKernels<F, T>& k = pointwise_kernels();
         const BinaryRows<T> base{
             .a = a.data<T>(), .b = b.data<T>(), .dy = dy.data<T>(), .out = dx.mutable_data<T>()};
         const auto kernel = kOfA ? k.backward_a : k.backward_b;
@@ -210,8 +208,8 @@ void add_in_place(const Tensor& a, const Tensor& b) {
       [&]<class T>(T) {
         T* out = a.mutable_data<T>();
         const T* in = b.data<T>();
-        const AddInPlace<T>& k = kernels();
-        parallel_for(a.numel(), kGrain, [&](int64_t begin, int64_t end) {
+        const AddInPlace<T>& k = pointwise_kernels();
+        parallel_for(a.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
           k.add_in_place(out + begin, in + begin, end - begin);
         });
       },

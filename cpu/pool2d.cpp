@@ -11,7 +11,7 @@
 namespace tern::cpu {
 namespace {
 
-const Pool2dKernels& kernels() {
+const Pool2dKernels& pool2d_kernels() {
   return isa_pick(
       []() -> auto& { return baseline::pool2d_table; }, []() -> auto& { return avx2::pool2d_table; },
       []() -> auto& { return avx512::pool2d_table; });
@@ -71,7 +71,7 @@ void max_pool2d_forward(const Pool2dGeometry& g, const Tensor& x, const Tensor& 
       [&]<class T>(T) { reference::max_pool2d_forward(g, x.data<T>(), y.mutable_data<T>(), where); },
       [&]<class T>(T) {
         const Pool2dSizes s = sizes_of(g);
-        const Pool2dKernelsOf<T>& k = kernels();
+        const Pool2dKernelsOf<T>& k = pool2d_kernels();
         const T* in = x.data<T>();
         T* out = y.mutable_data<T>();
         const int64_t image = g.height * g.width * g.channels, row = g.out_width * g.channels;
@@ -90,7 +90,7 @@ void max_pool2d_backward(const Pool2dGeometry& g, const Tensor& dy, const Tensor
       [&]<class T>(T) { reference::max_pool2d_backward(g, dy.data<T>(), where, dx.mutable_data<T>()); },
       [&]<class T>(T) {
         const Pool2dSizes s = sizes_of(g);
-        const Pool2dKernelsOf<T>& k = kernels();
+        const Pool2dKernelsOf<T>& k = pool2d_kernels();
         const T* up = dy.data<T>();
         T* out = dx.mutable_data<T>();
         const int64_t image = g.out_height * g.out_width * g.channels, row = g.width * g.channels;
@@ -106,7 +106,7 @@ void avg_pool2d_forward(const Pool2dGeometry& g, const Tensor& x, const Tensor& 
       x.dtype(), [&]<class T>(T) { reference::avg_pool2d_forward(g, x.data<T>(), y.mutable_data<T>()); },
       [&]<class T>(T) {
         const Pool2dSizes s = sizes_of(g);
-        const Pool2dKernelsOf<T>& k = kernels();
+        const Pool2dKernelsOf<T>& k = pool2d_kernels();
         const T* in = x.data<T>();
         T* out = y.mutable_data<T>();
         const int64_t image = g.height * g.width * g.channels, row = g.out_width * g.channels;
@@ -122,7 +122,7 @@ void avg_pool2d_backward(const Pool2dGeometry& g, const Tensor& dy, const Tensor
       dy.dtype(), [&]<class T>(T) { reference::avg_pool2d_backward(g, dy.data<T>(), dx.mutable_data<T>()); },
       [&]<class T>(T) {
         const Pool2dSizes s = sizes_of(g);
-        const Pool2dKernelsOf<T>& k = kernels();
+        const Pool2dKernelsOf<T>& k = pool2d_kernels();
         const T* up = dy.data<T>();
         T* out = dx.mutable_data<T>();
         const int64_t image = g.out_height * g.out_width * g.channels, row = g.width * g.channels;
@@ -141,7 +141,7 @@ void global_avg_pool2d_forward(const Tensor& x, const Tensor& y) {
         reference::global_avg_pool2d_forward(x.size(0), pixels, channels, x.data<T>(), y.mutable_data<T>());
       },
       [&]<class T>(T) {
-        const Pool2dKernelsOf<T>& k = kernels();
+        const Pool2dKernelsOf<T>& k = pool2d_kernels();
         const T* in = x.data<T>();
         T* out = y.mutable_data<T>();
         for_channel_blocks(x.shape(), [&](int64_t n, int64_t c, int64_t count) {
@@ -160,7 +160,7 @@ void global_avg_pool2d_backward(const Tensor& dy, const Tensor& dx) {
                                               dx.mutable_data<T>());
       },
       [&]<class T>(T) {
-        const Pool2dKernelsOf<T>& k = kernels();
+        const Pool2dKernelsOf<T>& k = pool2d_kernels();
         const T* up = dy.data<T>();
         T* out = dx.mutable_data<T>();
         for_channel_blocks(dx.shape(), [&](int64_t n, int64_t c, int64_t count) {

@@ -12,7 +12,7 @@ namespace tern::cpu {
 namespace {
 
 template <class T>
-const PreluKernels<T>& kernels() {
+const PreluKernels<T>& prelu_kernels() {
   if constexpr (std::is_same_v<T, float>)
     return isa_pick(
         []() -> auto& { return baseline::prelu_table; }, []() -> auto& { return avx2::prelu_table; },
@@ -21,14 +21,6 @@ const PreluKernels<T>& kernels() {
     return isa_pick(
         []() -> auto& { return baseline::prelu_bf16_table; },
         []() -> auto& { return avx2::prelu_bf16_table; }, []() -> auto& { return avx512::prelu_bf16_table; });
-}
-
-// slow(T{}, P{}) of the naive loops, T the activations' type and P the slopes', or fast(T{}).
-template <class Slow, class Fast>
-void by_type(DType dtype, const Slow& slow, const Fast& fast) {
-  if (dtype == DType::F64) return slow(double{}, double{});
-  if (dtype == DType::BF16) return use_reference() ? slow(bfloat16{}, float{}) : fast(bfloat16{});
-  return use_reference() ? slow(float{}, float{}) : fast(float{});
 }
 
 int64_t rows_of(const Tensor& x, const Tensor& w) { return w.numel() == 0 ? 0 : x.numel() / w.numel(); }
@@ -46,7 +38,7 @@ void forward(const Tensor& x, const Tensor& w, const Tensor& y) {
     const std::vector<float> slope = slopes_of(p, w);
     for_blocks(p, apply_grid(p), [&](const PanelBlock& b) {
       const int64_t i = p.element + b.row * p.width + b.column;
-      kernels<T>().forward({b.rows, b.columns, p.width}, in + i, slope.data() + b.column, out + i);
+      prelu_kernels<T>().forward({b.rows, b.columns, p.width}, in + i, slope.data() + b.column, out + i);
     });
   }
 }
@@ -63,8 +55,8 @@ void backward(const Tensor& x, const Tensor& w, const Tensor& dy, const Tensor& 
     std::vector<double> part(static_cast<size_t>(grid.row_blocks * p.width));
     for_blocks(p, grid, [&](const PanelBlock& b) {
       const int64_t i = p.element + b.row * p.width + b.column;
-      kernels<T>().backward({b.rows, b.columns, p.width}, in + i, slope.data() + b.column, gradient + i,
-                            out + i, part.data() + b.row_block * p.width + b.column);
+      prelu_kernels<T>().backward({b.rows, b.columns, p.width}, in + i, slope.data() + b.column, gradient + i,
+                                  out + i, part.data() + b.row_block * p.width + b.column);
     });
     for (size_t i = 0; i < part.size(); ++i) sums[i % static_cast<size_t>(channels)] += part[i];
   }

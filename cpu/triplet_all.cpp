@@ -13,8 +13,6 @@
 namespace tern::cpu {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
 class AllTriplets {
  public:
   AllTriplets(const BatchTripletGeometry& g, const float* u, const int64_t* labels)

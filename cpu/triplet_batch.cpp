@@ -19,12 +19,6 @@ const TripletKernels& triplet_kernels() {
       []() -> auto& { return avx512::triplet_table; });
 }
 
-namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-}  // namespace
-
 SortedBatch::SortedBatch(const float* u, const int64_t* labels, int64_t n, int64_t d)
     : n(n),
       d(d),

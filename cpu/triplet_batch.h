@@ -4,6 +4,7 @@
 // packed copy.
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -13,6 +14,8 @@
 #include "tern/ops/batch_triplet_loss.h"
 
 namespace tern::cpu {
+
+inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // C[rows, b.n] = A B for one tile of rows; pack(k_begin, depth, to) writes A's part by rows of kRowStride
 // floats.

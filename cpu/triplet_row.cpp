@@ -11,7 +11,6 @@ namespace tern::cpu {
 namespace {
 
 constexpr float kLargest = std::numeric_limits<float>::max();
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // The nearest floats on either side, within the finite range above.
 float rounded_up(double x) {

@@ -64,14 +64,14 @@ void count_scans(j_common_ptr info) {
   longjmp(manager->jump, 1);
 }
 
-struct JpegReader {
+struct JpegState {
   jpeg_decompress_struct info;
   JumpManager manager;
   ScanLimit limit;
   bool created;
 };
 
-bool read_header(JpegReader* r, const uint8_t* data, size_t size) {
+bool read_header(JpegState* r, const uint8_t* data, size_t size) {
   if (setjmp(r->manager.jump)) return false;
   jpeg_create_decompress(&r->info);
   r->created = true;
@@ -83,7 +83,7 @@ bool read_header(JpegReader* r, const uint8_t* data, size_t size) {
   return true;
 }
 
-bool read_rows(JpegReader* r, uint8_t* pixels, size_t stride) {
+bool read_rows(JpegState* r, uint8_t* pixels, size_t stride) {
   if (setjmp(r->manager.jump)) return false;
   jpeg_start_decompress(&r->info);
   while (r->info.output_scanline < r->info.output_height) {
@@ -95,19 +95,19 @@ bool read_rows(JpegReader* r, uint8_t* pixels, size_t stride) {
 }
 
 // Owns the library's state; outside every frame that is jumped over.
-class Reader {
+class JpegReader {
  public:
-  explicit Reader(const codec::Source& source) : source_(source) {
+  explicit JpegReader(const codec::Source& source) : source_(source) {
     raw_.created = false;
     raw_.info.err = (install(raw_.manager), &raw_.manager.base);
     raw_.limit.base.progress_monitor = count_scans;
     raw_.limit.max_scans = source.options.max_scans;
   }
-  ~Reader() {
+  ~JpegReader() {
     if (raw_.created) jpeg_destroy_decompress(&raw_.info);
   }
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
+  JpegReader(const JpegReader&) = delete;
+  JpegReader& operator=(const JpegReader&) = delete;
 
   jpeg_decompress_struct& info() { return raw_.info; }
   void open() { require(read_header(&raw_, source_.bytes.data(), source_.bytes.size())); }
@@ -123,7 +123,7 @@ class Reader {
                      "damaged or unsupported JPEG: ", escaped(raw_.manager.text));
   }
   const codec::Source& source_;
-  JpegReader raw_{};
+  JpegState raw_{};
 };
 
 // The coefficients of a multi-scan file are kept until the last scan: 2 bytes each, in whole blocks.
@@ -202,7 +202,7 @@ bool write_rows(JpegWriter* w, const uint8_t* pixels, int width, int height, int
 }  // namespace
 
 Image codec::decode_jpeg(const Source& source) {
-  Reader reader(source);
+  JpegReader reader(source);
   reader.open();
   jpeg_decompress_struct& info = reader.info();
   const bool inks = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;

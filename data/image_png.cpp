@@ -20,7 +20,7 @@ namespace tern {
 
 namespace {
 
-struct PngReader {
+struct PngState {
   png_structp png;
   png_infop info;
   const uint8_t* data;
@@ -35,7 +35,7 @@ struct PngReader {
 };
 
 [[noreturn]] void jump_out(png_structp png, png_const_charp text) {
-  auto* r = static_cast<PngReader*>(png_get_error_ptr(png));
+  auto* r = static_cast<PngState*>(png_get_error_ptr(png));
   std::snprintf(r->text, sizeof r->text, "%s", text);
   png_longjmp(png, 1);
 }
@@ -43,14 +43,14 @@ struct PngReader {
 void ignore_warning(png_structp, png_const_charp) {}
 
 void supply(png_structp png, png_bytep to, size_t count) {
-  auto* r = static_cast<PngReader*>(png_get_io_ptr(png));
+  auto* r = static_cast<PngState*>(png_get_io_ptr(png));
   if (count > r->size - r->used) png_error(png, "the file ends too early");
   std::memcpy(to, r->data + r->used, count);
   r->used += count;
 }
 
 // Limits and strictness, before the first byte is read.
-void be_strict(PngReader* r, int max_side) {
+void be_strict(PngState* r, int max_side) {
   png_set_user_limits(r->png, static_cast<uint32_t>(max_side), static_cast<uint32_t>(max_side));
   png_set_chunk_malloc_max(r->png, 1 << 20);
   png_set_chunk_cache_max(r->png, 64);
@@ -61,7 +61,7 @@ void be_strict(PngReader* r, int max_side) {
 }
 
 // Whatever the file holds, rows of 8-bit grey or RGB.
-void ask_for_grey_or_rgb(PngReader* r) {
+void ask_for_grey_or_rgb(PngState* r) {
   const int depth = png_get_bit_depth(r->png, r->info);
   const int type = png_get_color_type(r->png, r->info);
   if (type == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(r->png);
@@ -71,7 +71,7 @@ void ask_for_grey_or_rgb(PngReader* r) {
   r->passes = png_set_interlace_handling(r->png);
 }
 
-bool read_header(PngReader* r, int max_side) {
+bool read_header(PngState* r, int max_side) {
   r->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, r, jump_out, ignore_warning);
   if (!r->png) return false;
   if (setjmp(png_jmpbuf(r->png))) return false;
@@ -89,7 +89,7 @@ bool read_header(PngReader* r, int max_side) {
   return true;
 }
 
-bool read_rows(PngReader* r, uint8_t* pixels) {
+bool read_rows(PngState* r, uint8_t* pixels) {
   if (setjmp(png_jmpbuf(r->png))) return false;
   for (int pass = 0; pass < r->passes; ++pass)
     for (uint32_t y = 0; y < r->height; ++y) png_read_row(r->png, pixels + y * r->row_bytes, nullptr);
@@ -98,7 +98,7 @@ bool read_rows(PngReader* r, uint8_t* pixels) {
 }
 
 // The orientation of the eXIf chunk, which may stand before or after the pixels.
-int find_orientation(PngReader* r) {
+int find_orientation(PngState* r) {
 #ifdef PNG_eXIf_SUPPORTED
   png_uint_32 size = 0;
   png_bytep data = nullptr;
@@ -109,19 +109,19 @@ int find_orientation(PngReader* r) {
 }
 
 // Owns the library's state; outside every frame that is jumped over.
-class Reader {
+class PngReader {
  public:
-  explicit Reader(const codec::Source& source) : source_(source) {
+  explicit PngReader(const codec::Source& source) : source_(source) {
     raw_.data = source.bytes.data();
     raw_.size = source.bytes.size();
   }
-  ~Reader() {
+  ~PngReader() {
     if (raw_.png) png_destroy_read_struct(&raw_.png, raw_.info ? &raw_.info : nullptr, nullptr);
   }
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
+  PngReader(const PngReader&) = delete;
+  PngReader& operator=(const PngReader&) = delete;
 
-  PngReader& raw() { return raw_; }
+  PngState& raw() { return raw_; }
   void open() { require(read_header(&raw_, source_.options.max_side)); }
   void read(Image& image) { require(read_rows(&raw_, image.pixels.data())); }
 
@@ -130,7 +130,7 @@ class Reader {
     check<DataError>(good, codec::subject(source_), "damaged or unsupported PNG: ", escaped(raw_.text));
   }
   const codec::Source& source_;
-  PngReader raw_{};
+  PngState raw_{};
 };
 
 // Sizes stand at fixed places in a PNG; reading them here refuses a giant with our own text.
@@ -190,9 +190,9 @@ bool write_rows(PngWriter* w, const uint8_t* pixels, int width, int height, int 
 
 Image codec::decode_png(const Source& source) {
   check_header(source);
-  Reader reader(source);
+  PngReader reader(source);
   reader.open();
-  PngReader& raw = reader.raw();
+  PngState& raw = reader.raw();
   check<DataError>(
       (raw.channels == 1 || raw.channels == 3) && raw.row_bytes == size_t{raw.width} * raw.channels,
       subject(source), "PNG of an unknown kind");

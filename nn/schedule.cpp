@@ -20,7 +20,8 @@ std::string_view to_string(ScheduleKind kind) {
 ScheduleKind parse_schedule(std::string_view name) {
   for (const auto kind : {ScheduleKind::Constant, ScheduleKind::Step, ScheduleKind::Cosine})
     if (name == to_string(kind)) return kind;
-  detail::fail<UsageError>("schedule: unknown name '", escaped(name), "'; hint: constant, step or cosine");
+  tern::detail::fail<UsageError>("schedule: unknown name '", escaped(name),
+                                 "'; hint: constant, step or cosine");
 }
 
 void Schedule::check_options() const {

@@ -49,7 +49,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
                       " of one tensor do not match");
   }
   if (a.dtype() == DType::BF16 || (a.device().is_cuda() && !sole_owner(a))) return tern::add(a, b);
-  const Tensor y = sole_owner(a) ? a : Tensor::empty(a.shape(), {.dtype = a.dtype(), .device = a.device()});
+  const Tensor y = sole_owner(a) ? a : Tensor::empty(a.shape(), a.options());
   on_device(
       a.device(), [&] { add_on_cpu(a, b, y); }, [&] { cu::add_in_place(y, b); });
   return y;
@@ -65,7 +65,7 @@ Tensor sum_to(const Tensor& gradient, const Shape& shape) {
   return g;
 }
 
-Tensor ones_like(const Tensor& y) { return ones(y.shape(), {.dtype = y.dtype(), .device = y.device()}); }
+Tensor ones_like(const Tensor& y) { return ones(y.shape(), y.options()); }
 
 bool all_finite(const Tensor& x) {
   // Only asked where a step that failed is run again to name the operation.

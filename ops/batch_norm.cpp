@@ -5,7 +5,6 @@
 namespace tern {
 namespace {
 
-TensorOptions like(const Tensor& x) { return {.dtype = x.dtype(), .device = x.device()}; }
 // Of parameters and their gradients.
 DType parameter_type(const Tensor& x) { return x.dtype() == DType::F64 ? DType::F64 : DType::F32; }
 
@@ -115,7 +114,7 @@ struct BatchNormNode final : OpNode<BatchNormNode> {
   bool rebuilds() const override { return !had_residual; }
   Tensor rebuild() const override {
     const Tensor& in = x.get(*this);
-    const Tensor y = Tensor::empty(in.shape(), like(in));
+    const Tensor y = Tensor::empty(in.shape(), in.options());
     apply(geometry, {in, gamma.get(*this), beta.get(*this), {}, slope.get(*this)}, state, y);
     return y;
   }
@@ -135,7 +134,7 @@ Tensor batch_norm(const BatchNormTensors& t, BatchNormOptions options) {
   BatchNormState state{.statistics = statistics_for(g, t)};
   const bool masked = g.activation == Activation::Relu && t.residual.defined();
   if (masked && detail::wants_gradient(inputs)) state.mask = make_mask(g, t.x.device());
-  Tensor y = Tensor::empty(t.x.shape(), like(t.x));
+  Tensor y = Tensor::empty(t.x.shape(), t.x.options());
   apply(g, {t.x, t.gamma, t.beta, t.residual, t.slope}, state, y);
   if (g.training && t.running_mean.defined()) update_running(g, t, state.statistics, options.momentum);
   return record<BatchNormNode>(y, inputs, [&](BatchNormNode& node) {
@@ -163,8 +162,8 @@ BatchNormGradients batch_norm_backward(const BatchNormGeometry& g, const Tensor&
   const bool active = g.activation != Activation::None;
   BatchNormGradients d;
   const bool passes_dy = wanted.dresidual && !active;
-  if (wanted.dx) d.dx = !passes_dy && sole_owner(dy) ? dy : Tensor::empty(dy.shape(), like(dy));
-  if (wanted.dresidual) d.dresidual = passes_dy ? dy : Tensor::empty(dy.shape(), like(dy));
+  if (wanted.dx) d.dx = !passes_dy && sole_owner(dy) ? dy : Tensor::empty(dy.shape(), dy.options());
+  if (wanted.dresidual) d.dresidual = passes_dy ? dy : Tensor::empty(dy.shape(), dy.options());
 
   Tensor sums;
   if (wanted.parameters || (wanted.dx && g.training)) {

@@ -61,8 +61,6 @@ struct Conv2dNode final : OpNode<Conv2dNode> {
   Saved x, w;
 };
 
-TensorOptions like(const Tensor& x) { return {.dtype = x.dtype(), .device = x.device()}; }
-
 }  // namespace
 
 Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv2dOptions& options) {
@@ -100,7 +98,7 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2d
   check_types(x, w, bias);
   const Conv2dGeometry g = conv2d_geometry(x.shape(), w.shape(), options);
   count_multiply_adds(g.pixels() * g.o * g.patch());
-  const Tensor y = Tensor::empty(g.y_shape(), like(x));
+  const Tensor y = Tensor::empty(g.y_shape(), x.options());
   on_device(
       x.device(), [&] { cpu::conv2d_forward(g, x, w, bias, y); },
       [&] { cu::conv2d_forward(g, x, w, bias, y); });
@@ -125,7 +123,7 @@ Tensor conv2d_fused(const Tensor& x, const Tensor& w, const Tensor& bias, const 
                         (!slope.defined() || slope.shape() == Shape{g.o}),
                     "conv2d_fused: PReLU needs a slope [", g.o, "]");
   count_multiply_adds(g.pixels() * g.o * g.patch());
-  const Tensor y = Tensor::empty(g.y_shape(), like(x));
+  const Tensor y = Tensor::empty(g.y_shape(), x.options());
   on_device(
       x.device(), [&] { cpu::conv2d_forward_fused(g, x, w, bias, epilogue, y); },
       [&] { cu::conv2d_forward_fused(g, x, w, bias, epilogue, y); });
@@ -133,7 +131,7 @@ Tensor conv2d_fused(const Tensor& x, const Tensor& w, const Tensor& bias, const 
 }
 
 Tensor conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& w) {
-  const Tensor dx = Tensor::empty(g.x_shape(), like(dy));
+  const Tensor dx = Tensor::empty(g.x_shape(), dy.options());
   on_device(
       dy.device(), [&] { cpu::conv2d_backward_data(g, dy, w, dx); },
       [&] { cu::conv2d_backward_data(g, dy, w, dx); });

@@ -43,7 +43,7 @@ Tensor full(const Shape& shape, double value, TensorOptions options) {
 Tensor zeros(const Shape& shape, TensorOptions options) { return full(shape, 0, options); }
 Tensor ones(const Shape& shape, TensorOptions options) { return full(shape, 1, options); }
 Tensor scalar(double value, TensorOptions options) { return full(Shape{}, value, options); }
-Tensor zeros_like(const Tensor& x) { return zeros(x.shape(), {.dtype = x.dtype(), .device = x.device()}); }
+Tensor zeros_like(const Tensor& x) { return zeros(x.shape(), x.options()); }
 
 Tensor arange(double begin, double end, double step, TensorOptions options) {
   check(std::isfinite(begin) && std::isfinite(end) && std::isfinite(step) && step != 0, "arange: from ",

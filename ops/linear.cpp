@@ -39,8 +39,6 @@ int64_t leading(const Shape& shape) {
   return rows;
 }
 
-TensorOptions like(const Tensor& x) { return {.dtype = x.dtype(), .device = x.device()}; }
-
 struct LinearNode final : OpNode<LinearNode> {
   static constexpr std::string_view kName = "linear";
   Gradients backward(const Gradients& dy) override {
@@ -65,7 +63,7 @@ Tensor linear_bf16(const Tensor& x, const Tensor& w, const Tensor& bias) {
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
   check_linear(x, w, bias);
   if (x.dtype() == DType::BF16) return linear_bf16(x, w, bias);
-  const Tensor y = Tensor::empty(x.shape().with(-1, w.size(0)), like(x));
+  const Tensor y = Tensor::empty(x.shape().with(-1, w.size(0)), x.options());
   count_multiply_adds(x.numel() * w.size(0));
   matmul_into(
       {.m = leading(x.shape()), .n = w.size(0), .k = w.size(1), .transpose_b = true, .b_is_weight = true}, x,
@@ -77,13 +75,13 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
 }
 
 Tensor linear_backward_data(const Tensor& dy, const Tensor& w) {
-  const Tensor dx = Tensor::empty(dy.shape().with(-1, w.size(1)), like(dy));
+  const Tensor dx = Tensor::empty(dy.shape().with(-1, w.size(1)), dy.options());
   matmul_into({.m = leading(dy.shape()), .n = w.size(1), .k = w.size(0)}, dy, w, {}, dx);
   return dx;
 }
 
 Tensor linear_backward_weight(const Tensor& dy, const Tensor& x) {
-  const Tensor dw = Tensor::empty({dy.size(-1), x.size(-1)}, like(dy));
+  const Tensor dw = Tensor::empty({dy.size(-1), x.size(-1)}, dy.options());
   matmul_into({.m = dy.size(-1), .n = x.size(-1), .k = leading(x.shape()), .transpose_a = true}, dy, x, {},
               dw);
   return dw;

@@ -30,7 +30,7 @@ MatmulGeometry matmul_geometry(const Tensor& a, const Tensor& b, MatmulOptions o
 
 Tensor product(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b) {
   const MatmulGeometry g = matmul_geometry(a, b, {.transpose_a = transpose_a, .transpose_b = transpose_b});
-  const Tensor y = Tensor::empty({g.m, g.n}, {.dtype = a.dtype(), .device = a.device()});
+  const Tensor y = Tensor::empty({g.m, g.n}, a.options());
   matmul_into(g, a, b, {}, y);
   return y;
 }

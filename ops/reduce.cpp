@@ -26,7 +26,7 @@ Shape reduced_shape(const Shape& shape, int axis, bool keepdim) {
 // A gradient of the reduced shape spread over the whole one; run(dx) for one backend each.
 template <class Cpu, class Cuda>
 Tensor spread(const Tensor& dy, const Shape& shape, const Cpu& cpu_run, const Cuda& cuda_run) {
-  const Tensor dx = Tensor::empty(shape, {.dtype = dy.dtype(), .device = dy.device()});
+  const Tensor dx = Tensor::empty(shape, dy.options());
   on_device(
       dy.device(), [&] { cpu_run(dx); }, [&] { cuda_run(dx); });
   return dx;
@@ -58,7 +58,7 @@ struct ExtremeNode final : OpNode<ExtremeNode> {
 
 Tensor sum_over(const Tensor& x, const ReduceGeometry& g, const Shape& y_shape, double scale) {
   check_float("sum", x);
-  const Tensor y = Tensor::empty(y_shape, {.dtype = x.dtype(), .device = x.device()});
+  const Tensor y = Tensor::empty(y_shape, x.options());
   on_device(
       x.device(), [&] { cpu::sum_axis(g, x, scale, y); }, [&] { cu::sum_axis(g, x, scale, y); });
   return record<SumNode>(y, {x}, [&](SumNode& node) {
@@ -73,7 +73,7 @@ Tensor extreme_over(const Tensor& x, const ReduceGeometry& g, const Shape& y_sha
                     Tensor* positions = nullptr) {
   check_float("max", x);
   check<ShapeError>(g.n > 0, "max: the reduced axis of ", x.shape(), " is empty");
-  const Tensor y = Tensor::empty(y_shape, {.dtype = x.dtype(), .device = x.device()});
+  const Tensor y = Tensor::empty(y_shape, x.options());
   const Tensor index = Tensor::empty(y_shape, {.dtype = DType::I64, .device = x.device()});
   on_device(
       x.device(), [&] { cpu::extreme_axis(g, which, x, y, index); },

@@ -11,9 +11,7 @@
 namespace tern {
 namespace {
 
-Tensor empty_as(const Tensor& x, const Shape& shape) {
-  return Tensor::empty(shape, {.dtype = x.dtype(), .device = x.device()});
-}
+Tensor empty_as(const Tensor& x, const Shape& shape) { return Tensor::empty(shape, x.options()); }
 
 Tensor view(const Tensor& x, int64_t offset, const Shape& shape) {
   return Tensor::view_of(x.impl()->storage, x.element_offset() + offset, shape, x.dtype());
@@ -31,7 +29,7 @@ int positive_axis(const Shape& shape, int axis) {
 
 // dy put at [begin, ..) of axis in a zero tensor of the given shape.
 Tensor embed(const Tensor& dy, const Shape& shape, int axis, int64_t begin) {
-  const Tensor dx = zeros(shape, {.dtype = dy.dtype(), .device = dy.device()});
+  const Tensor dx = zeros(shape, dy.options());
   const ReduceGeometry g = reduce_geometry(shape, axis);
   copy_blocks({g.outer, dy.size(axis), g.n, 0, begin, dy.size(axis), g.inner * size_of(dy.dtype())}, dy, dx);
   return dx;

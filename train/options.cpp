@@ -25,7 +25,7 @@ std::string toml(double value) {
   return number;
 }
 
-std::string quoted(std::string_view value) {
+std::string toml_string(std::string_view value) {
   std::string result = "\"";
   for (const char c : value) {
     if (c == '"' || c == '\\') result += '\\';
@@ -156,7 +156,7 @@ std::string to_toml(const TrainOptions& options) {
     }
   };
   list_course(options, number,
-              [&](const char* name, const std::string& value) { line(name, quoted(value)); });
+              [&](const char* name, const std::string& value) { line(name, toml_string(value)); });
   number("eval-every", options.eval_every);
   number("save-every", options.save_every);
   number("log-every", options.log_every);
