@@ -19,11 +19,14 @@
 #include "tern/core/error.h"
 #include "tern/core/large_blocks.h"
 #include "tern/core/shape.h"
+#include "tern/core/small_blocks.h"
 
 namespace tern {
 namespace {
 
 constexpr int64_t kAlignment = 64;
+// Blocks up to this come from core/small_blocks.h, without a lock.
+constexpr int64_t kSmallest = kLargestSmallBlock;
 // Blocks above this share pages (core/large_blocks.h), smaller ones are kept in classes of sizes.
 constexpr int64_t kLargestClass = int64_t{1} << 20;
 // Requests below this are not checked against the available memory: reading it costs more than they do.
@@ -60,18 +63,23 @@ int64_t read_number(const char* path, const char* key = nullptr) {
 class CpuAllocator {
  public:
   void* allocate(int64_t bytes) {
-    std::lock_guard lock(mutex_);
     const int64_t rounded = rounded_bytes(bytes);
+    if (bytes <= kSmallest) {
+      void* data = allocate_small(static_cast<size_t>(rounded));
+      count(rounded);
+      return data;
+    }
+    std::lock_guard lock(mutex_);
     void* data = bytes > kLargestClass ? take_large(rounded) : take_small(class_of(bytes), rounded);
-    stats_.in_use += rounded;
-    if (stats_.in_use > stats_.peak_in_use) stats_.peak_in_use = stats_.in_use;
+    count(rounded);
     return data;
   }
 
   void deallocate(void* data, int64_t bytes) noexcept {
     const int64_t rounded = rounded_bytes(bytes);
+    in_use_.fetch_sub(rounded, std::memory_order_relaxed);
+    if (bytes <= kSmallest) return deallocate_small(data, static_cast<size_t>(rounded));
     std::lock_guard lock(mutex_);
-    stats_.in_use -= rounded;
     if (bytes > kLargestClass) return large_.give(data, rounded);
     try {
       free_[static_cast<size_t>(class_of(bytes))].push_back(data);
@@ -83,20 +91,25 @@ class CpuAllocator {
 
   MemoryStats stats() {
     std::lock_guard lock(mutex_);
-    MemoryStats stats = stats_;
-    stats.cached = small_cached_ + large_.cached();
-    return stats;
+    return {.in_use = in_use_,
+            .peak_in_use = peak_in_use_,
+            .cached = small_cached_ + large_.cached(),
+            .system_allocations = system_allocations_ + small_slabs()};
   }
-  void reset_peak() {
-    std::lock_guard lock(mutex_);
-    stats_.peak_in_use = stats_.in_use;
-  }
+  void reset_peak() { peak_in_use_ = in_use_.load(); }
   void release_cached() {
     std::lock_guard lock(mutex_);
     release_locked();
   }
 
  private:
+  void count(int64_t bytes) {
+    const int64_t in_use = in_use_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+    int64_t peak = peak_in_use_.load(std::memory_order_relaxed);
+    while (in_use > peak && !peak_in_use_.compare_exchange_weak(peak, in_use, std::memory_order_relaxed)) {
+    }
+  }
+
   static int64_t rounded_bytes(int64_t bytes) {
     return bytes > kLargestClass ? LargeBlocks::rounded(bytes) : class_bytes(class_of(bytes));
   }
@@ -134,7 +147,7 @@ class CpuAllocator {
   void* granted(void* data, int64_t bytes) {
     check<MemoryError>(data != nullptr, "memory: the system refused ", bytes,
                        " bytes; hint: use a smaller batch or image size");
-    ++stats_.system_allocations;
+    ++system_allocations_;
     return data;
   }
 
@@ -151,7 +164,8 @@ class CpuAllocator {
   std::array<std::vector<void*>, 64> free_;
   int64_t small_cached_ = 0;
   LargeBlocks large_;
-  MemoryStats stats_;  // without cached
+  int64_t system_allocations_ = 0;
+  std::atomic<int64_t> in_use_{0}, peak_in_use_{0};
 };
 
 // Never destroyed: tensors of static lifetime may be freed after any static destructor.

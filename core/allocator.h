@@ -1,8 +1,8 @@
 #pragma once
-// The caching allocator: freed memory is kept (small blocks per size class, large ones in one range of
-// addresses, core/large_blocks.h) and handed out again, so that a steady training step asks the operating
-// system for nothing. A request beyond the available memory (MemAvailable, cgroup
-// limit) is refused with MemoryError before it is touched.
+// The caching allocator: freed memory is kept (blocks of up to a mebibyte per size class, the smallest
+// without a lock, core/small_blocks.h; large ones in one range of addresses, core/large_blocks.h) and handed
+// out again, so that a steady training step asks the operating system for nothing. A request beyond the
+// available memory (MemAvailable, cgroup limit) is refused with MemoryError before it is touched.
 
 #include <cstdint>
 

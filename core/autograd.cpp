@@ -6,7 +6,7 @@
 #include <queue>
 #include <unordered_map>
 
-#include "tern/core/tensor_impl.h"
+#include "tern/core/leaf_node.h"
 
 namespace tern {
 namespace {
@@ -54,7 +54,8 @@ Saved& Saved::operator=(const Tensor& tensor) {
     tensor_ = Tensor();
     return *this;
   }
-  tensor_ = tensor.defined() ? tensor.detach() : Tensor();
+  // A parameter has no history, now or later, that the node could be part of.
+  tensor_ = tensor.defined() && !tensor.impl()->leaf ? tensor.detach() : tensor;
   version_ = tensor.defined() ? tensor.version() : 0;
   return *this;
 }
@@ -99,13 +100,14 @@ void connect(const Ref<Node>& node, std::span<const Tensor> inputs) {
     const TensorImpl& impl = *x.impl();
     edge.node = impl.producer ? impl.producer : Ref<Node>(impl.leaf);
     edge.output = impl.output;
-    edge.shape = impl.shape;
   }
 }
 
 void set_history(const Tensor& output, const Ref<Node>& node, int output_index) {
   output.impl()->producer = node;
   output.impl()->output = output_index;
+  if (output_index == 0) node->shape = output.shape();
+  else node->more_shapes.push_back(output.shape());
 }
 
 }  // namespace detail
@@ -128,7 +130,7 @@ class Walk {
   void add(const Edge& edge, Tensor gradient) {
     auto [entry, fresh] = gradients_.try_emplace(edge.node.get());
     if (fresh) {
-      entry->second.resize(static_cast<size_t>(edge.node->outputs));
+      entry->second.resize(static_cast<size_t>(edge.node->outputs()));
       queue_.push(edge.node);
     }
     Tensor& slot = entry->second[static_cast<size_t>(edge.output)];
@@ -156,7 +158,8 @@ class Walk {
       if (!node.needs(static_cast<int>(i)) || !dx[i].defined()) continue;
       const Edge& edge = node.edges[i];
       if (t_finite_checks) detail::check_finite(concat_text("gradient of ", node.name()), dx[i]);
-      add(edge, dx[i].shape() == edge.shape ? std::move(dx[i]) : engine::sum_to(dx[i], edge.shape));
+      const Shape& shape = edge.node->shape_of(edge.output);
+      add(edge, dx[i].shape() == shape ? std::move(dx[i]) : engine::sum_to(dx[i], shape));
     }
     if (retain_graph_ || node.edges.empty()) return;
     node.spent = true;
@@ -164,7 +167,9 @@ class Walk {
   }
 
   bool retain_graph_;
-  std::unordered_map<Node*, Gradients> gradients_;
+  std::unordered_map<Node*, Gradients, std::hash<Node*>, std::equal_to<>,
+                     SmallAllocator<std::pair<Node* const, Gradients>>>
+      gradients_;
   std::priority_queue<Ref<Node>, std::vector<Ref<Node>>, Later> queue_;
 };
 
@@ -172,31 +177,27 @@ class Walk {
 
 bool sole_owner(const Tensor& x) { return x.impl()->use_count() == 1 && x.impl()->storage->use_count() == 1; }
 
-bool Tensor::requires_grad() const {
-  const TensorImpl& impl = impl_of(*this);
-  return impl.requires_grad || impl.producer;
-}
-
-bool Tensor::is_leaf() const { return !impl_of(*this).producer; }
-
 Tensor& Tensor::set_requires_grad(bool on) {
-  const TensorImpl& impl = impl_of(*this);
+  const TensorImpl& impl = known();
   check(!impl.producer, "set_requires_grad: ", describe(*this),
         " is the result of an operation; hint: detach() it");
   check<DTypeError>(!on || is_floating(impl.dtype), "set_requires_grad: ", impl.dtype, " has no gradient");
   impl_->requires_grad = on;
-  if (on && !impl_->leaf) impl_->leaf = make_ref<LeafNode>();
+  if (on && !impl_->leaf) {
+    impl_->leaf = make_ref<LeafNode>();
+    impl_->leaf->shape = impl.shape;
+  }
   if (!on) impl_->leaf.reset();
   return *this;
 }
 
 Tensor Tensor::grad() const {
-  const TensorImpl& impl = impl_of(*this);
+  const TensorImpl& impl = known();
   return impl.leaf ? impl.leaf->grad : Tensor();
 }
 
 void Tensor::set_grad(Tensor grad) {
-  const TensorImpl& impl = impl_of(*this);
+  const TensorImpl& impl = known();
   check(static_cast<bool>(impl.leaf), "set_grad: ", describe(*this), " does not require a gradient");
   check<ShapeError>(!grad.defined() || grad.shape() == impl.shape, "set_grad: gradient ", describe(grad),
                     " for ", describe(*this));
@@ -204,7 +205,7 @@ void Tensor::set_grad(Tensor grad) {
 }
 
 void Tensor::clear_grad() {
-  if (impl_of(*this).leaf) impl_->leaf->grad = Tensor();
+  if (known().leaf) impl_->leaf->grad = Tensor();
 }
 
 void Tensor::backward(BackwardOptions options) const {
@@ -215,7 +216,7 @@ void Tensor::backward(BackwardOptions options) const {
 }
 
 void Tensor::backward(const Tensor& dy, BackwardOptions options) const {
-  const TensorImpl& impl = impl_of(*this);
+  const TensorImpl& impl = known();
   check(!options.create_graph, "backward: second derivatives are not supported (create_graph)");
   check(requires_grad(), "backward: ", describe(*this),
         " does not require a gradient; hint: no input of its operations does, or a NoGradGuard was held");
@@ -223,7 +224,7 @@ void Tensor::backward(const Tensor& dy, BackwardOptions options) const {
                     " for ", describe(*this));
   NoGradGuard no_grad;
   Walk walk(options.retain_graph);
-  walk.add({impl.producer ? impl.producer : Ref<Node>(impl.leaf), impl.output, impl.shape}, dy.detach());
+  walk.add({impl.producer ? impl.producer : Ref<Node>(impl.leaf), impl.output}, dy.detach());
   walk.run();
 }
 

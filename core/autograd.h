@@ -71,7 +71,8 @@ class RecomputeGuard {
   bool before_;
 };
 
-using Gradients = std::vector<Tensor>;  // one per input (or output); undefined where there is none
+using Gradients =
+    std::vector<Tensor, SmallAllocator<Tensor>>;  // one per input (or output); undefined where there is none
 
 // A tensor kept for backward: shares the data, not the history (so a node that keeps its own output makes no
 // cycle). get() throws UsageError, naming op and tensor, if the data has been changed in place since. Under
@@ -96,7 +97,6 @@ bool sole_owner(const Tensor& x);
 struct Edge {
   Ref<Node> node;  // producer of the input, or its leaf node
   int output = 0;  // which of the producer's outputs
-  Shape shape;     // of the input, to undo broadcasting
   explicit operator bool() const { return static_cast<bool>(node); }
 };
 
@@ -112,12 +112,17 @@ class Node : public RefCounted {
   virtual bool rebuilds() const { return false; }
   virtual Tensor rebuild() const { return {}; }
 
+  int outputs() const { return 1 + static_cast<int>(more_shapes.size()); }
+  const Shape& shape_of(int output) const {
+    return output == 0 ? shape : more_shapes[static_cast<size_t>(output) - 1];
+  }
   bool needs(int input) const { return static_cast<size_t>(input) < edges.size() && edges[input]; }
 
-  std::vector<Edge> edges;  // one per input; empty edge: no gradient wanted
-  int outputs = 1;
-  int64_t sequence;    // creation order on the process
-  bool spent = false;  // ran without retain_graph: cannot run again
+  std::vector<Edge, SmallAllocator<Edge>> edges;  // one per input; empty edge: no gradient wanted
+  Shape shape;                                    // of the first output
+  std::vector<Shape> more_shapes;                 // of further ones
+  int64_t sequence;                               // creation order on the process
+  bool spent = false;                             // ran without retain_graph: cannot run again
 
  protected:
   void dispose() final;  // iterative
@@ -131,7 +136,7 @@ struct OpNode : Node {
 namespace detail {
 bool wants_gradient(std::span<const Tensor> inputs);
 void connect(const Ref<Node>& node, std::span<const Tensor> inputs);
-void set_history(const Tensor& output, const Ref<Node>& node, int output_index);
+void set_history(const Tensor& output, const Ref<Node>& node, int output_index);  // in order of the outputs
 void check_finite(std::string_view op, const Tensor& output);
 bool finite_checks();
 }  // namespace detail
@@ -162,7 +167,6 @@ void record_many(const std::vector<Tensor>& ys, std::initializer_list<Tensor> in
   if (!detail::wants_gradient(inputs)) return;
   auto node = make_ref<N>();
   fill(*node);
-  node->outputs = static_cast<int>(ys.size());
   detail::connect(node, inputs);
   for (size_t i = 0; i < ys.size(); ++i) detail::set_history(ys[i], node, static_cast<int>(i));
 }

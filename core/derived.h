@@ -23,9 +23,10 @@ class Derived {
   template <class Make>
   static std::shared_ptr<const T> of(Storage& storage, int64_t key, Make&& make, uint64_t others = 0) {
     const std::type_index type(typeid(T));
-    std::lock_guard lock(storage.attachments_mutex_);
+    Storage::Attachments& kept = storage.attachments();
+    std::lock_guard lock(kept.mutex);
     const uint64_t version = storage.version() + others;
-    for (auto& a : storage.attachments_) {
+    for (auto& a : kept.list) {
       if (a.type != type || a.key != key) continue;
       if (a.version != version) {
         a.value = std::make_shared<const T>(make());
@@ -34,7 +35,7 @@ class Derived {
       return std::static_pointer_cast<const T>(a.value);
     }
     auto value = std::make_shared<const T>(make());
-    storage.attachments_.push_back({type, key, version, value});
+    kept.list.push_back({type, key, version, value});
     return value;
   }
 };

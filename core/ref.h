@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "tern/core/small_blocks.h"
+
 namespace tern {
 
 class RefCounted {
@@ -13,10 +15,18 @@ class RefCounted {
   RefCounted(const RefCounted&) = delete;
   RefCounted& operator=(const RefCounted&) = delete;
   virtual ~RefCounted() = default;
+  static void* operator new(size_t bytes) { return allocate_small(bytes); }
+  static void operator delete(void* object, size_t bytes) noexcept { deallocate_small(object, bytes); }
 
-  void retain() const { refs_.fetch_add(1, std::memory_order_relaxed); }
+  // The first reference and the last are nobody else's: they need no atomic addition, which costs as much as
+  // the rest of a handle.
+  void retain() const {
+    if (refs_.load(std::memory_order_relaxed) == 0) refs_.store(1, std::memory_order_relaxed);
+    else refs_.fetch_add(1, std::memory_order_relaxed);
+  }
   void release() const {
-    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) const_cast<RefCounted*>(this)->dispose();
+    if (refs_.load(std::memory_order_acquire) == 1 || refs_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      const_cast<RefCounted*>(this)->dispose();
   }
   int64_t use_count() const { return refs_.load(std::memory_order_acquire); }
 

@@ -27,7 +27,16 @@ Ref<Storage> Storage::inside(Ref<Storage> owner, int64_t byte_offset, int64_t by
   return Ref<Storage>(new Storage(data, bytes, device, std::move(owner)));
 }
 
+Storage::Attachments& Storage::attachments() {
+  Attachments* present = attachments_.load(std::memory_order_acquire);
+  if (present) return *present;
+  auto made = std::make_unique<Attachments>();
+  if (attachments_.compare_exchange_strong(present, made.get())) return *made.release();
+  return *present;
+}
+
 Storage::~Storage() {
+  delete attachments_.load(std::memory_order_acquire);
   if (!owner_) deallocate_bytes(data_, bytes_, device_);
 }
 

@@ -4,6 +4,7 @@
 // Everything that keeps something computed from the bytes (a saved tensor, a packed weight) remembers the
 // version it saw and so knows when it is stale.
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -38,12 +39,18 @@ class Storage final : public RefCounted {
  private:
   template <class T>
   friend class Derived;
+  // What Derived<T> keeps here. Made with the first: few storages have any.
   struct Attachment {
     std::type_index type;
     int64_t key;
     uint64_t version;
     std::shared_ptr<const void> value;
   };
+  struct Attachments {
+    std::mutex mutex;
+    std::vector<Attachment> list;
+  };
+  Attachments& attachments();
 
   Storage(void* data, int64_t bytes, Device device, Ref<Storage> owner);
 
@@ -52,8 +59,7 @@ class Storage final : public RefCounted {
   Device device_;
   Ref<Storage> owner_;  // set for ranges inside an arena
   std::atomic<uint64_t> version_{0};
-  std::mutex attachments_mutex_;
-  std::vector<Attachment> attachments_;
+  std::atomic<Attachments*> attachments_{nullptr};  // owned
 };
 
 }  // namespace tern

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "tern/core/allocator.h"
-#include "tern/core/tensor_impl.h"
+#include "tern/core/leaf_node.h"
 
 namespace tern {
 namespace {
@@ -19,13 +19,8 @@ Tensor copy_of(std::span<const T> values, const Shape& shape) {
 
 }  // namespace
 
-Tensor::Tensor() = default;
-Tensor::Tensor(const Tensor& other) = default;
-Tensor::Tensor(Tensor&& other) noexcept = default;
-Tensor& Tensor::operator=(const Tensor& other) = default;
-Tensor& Tensor::operator=(Tensor&& other) noexcept = default;
-Tensor::~Tensor() = default;
-Tensor::Tensor(Ref<TensorImpl> impl) : impl_(std::move(impl)) {}
+TensorImpl::TensorImpl() = default;
+TensorImpl::~TensorImpl() = default;
 
 Tensor Tensor::empty(const Shape& shape, TensorOptions options) {
   auto impl = make_ref<TensorImpl>();
@@ -58,31 +53,14 @@ Tensor Tensor::view_of(Ref<Storage> storage, int64_t element_offset, const Shape
   return Tensor(std::move(impl));
 }
 
-const Shape& Tensor::shape() const { return impl_of(*this).shape; }
-DType Tensor::dtype() const { return impl_of(*this).dtype; }
-Device Tensor::device() const { return impl_of(*this).storage->device(); }
-TensorOptions Tensor::options() const { return {.dtype = dtype(), .device = device()}; }
-Storage& Tensor::storage() const { return *impl_of(*this).storage; }
-int64_t Tensor::element_offset() const { return impl_of(*this).offset; }
-uint64_t Tensor::version() const { return storage().version(); }
-
-void* Tensor::raw_data() const {
-  const TensorImpl& impl = impl_of(*this);
-  return static_cast<char*>(impl.storage->data()) + impl.offset * size_of(impl.dtype);
+void Tensor::refuse_undefined() {
+  detail::fail<UsageError>(
+      "tensor: undefined; hint: it was default-constructed or is an absent optional argument");
 }
 
-const void* Tensor::checked_data(DType wanted) const {
-  const TensorImpl& impl = impl_of(*this);
-  check<DTypeError>(impl.dtype == wanted, "tensor: element type is ", impl.dtype, ", read as ", wanted);
-  check<DeviceError>(impl.storage->device().is_cpu(), "tensor: on ", impl.storage->device(),
-                     ", read from the CPU; hint: use .to(kCpu) first");
-  return raw_data();
-}
-
-void* Tensor::checked_mutable_data(DType wanted) const {
-  const void* data = checked_data(wanted);
-  impl_->storage->bump_version();
-  return const_cast<void*>(data);
+void Tensor::refuse_access(DType wanted) const {
+  check<DTypeError>(dtype() == wanted, "tensor: element type is ", dtype(), ", read as ", wanted);
+  detail::fail<DeviceError>("tensor: on ", device(), ", read from the CPU; hint: use .to(kCpu) first");
 }
 
 std::vector<double> Tensor::to_vector() const {
@@ -113,7 +91,7 @@ double Tensor::item() const {
 }
 
 Tensor Tensor::detach() const {
-  const TensorImpl& impl = impl_of(*this);
+  const TensorImpl& impl = known();
   auto copy = make_ref<TensorImpl>();
   copy->shape = impl.shape;
   copy->dtype = impl.dtype;
@@ -156,9 +134,9 @@ void Tensor::fill(double value) {
   storage().bump_version();
 }
 
-const std::string& Tensor::name() const { return impl_of(*this).name; }
+const std::string& Tensor::name() const { return known().name; }
 Tensor& Tensor::set_name(std::string name) {
-  impl_of(*this);
+  known();
   impl_->name = std::move(name);
   return *this;
 }

@@ -21,7 +21,7 @@
 namespace tern {
 
 class Node;
-struct TensorImpl;
+struct LeafNode;
 
 struct TensorOptions {
   DType dtype = DType::F32;
@@ -33,14 +33,24 @@ struct BackwardOptions {
   bool create_graph = false;  // second derivatives: throws UsageError, they are not supported
 };
 
+// What a handle points to: where the elements lie, and the place in the history of differentiation.
+struct TensorImpl final : RefCounted {
+  TensorImpl();
+  ~TensorImpl() override;
+  Shape shape;
+  DType dtype = DType::F32;
+  bool requires_grad = false;  // as a leaf
+  int output = 0;              // which of the producer's outputs it is
+  Ref<Storage> storage;
+  int64_t offset = 0;  // in elements
+  Ref<LeafNode> leaf;  // made when requires_grad is set
+  Ref<Node> producer;  // the node that computed this tensor
+  std::string name;
+};
+
 class Tensor {
  public:
-  Tensor();  // undefined: no shape, no data; the "absent" argument of an op (a conv without bias)
-  Tensor(const Tensor& other);
-  Tensor(Tensor&& other) noexcept;
-  Tensor& operator=(const Tensor& other);
-  Tensor& operator=(Tensor&& other) noexcept;
-  ~Tensor();
+  Tensor() = default;  // undefined: no shape, no data; the "absent" argument of an op (a conv without bias)
   static Tensor empty(const Shape& shape, TensorOptions options = {});  // uninitialised
   static Tensor from_data(std::span<const float> values, const Shape& shape);
   static Tensor from_data(std::span<const double> values, const Shape& shape);
@@ -50,17 +60,18 @@ class Tensor {
   static Tensor view_of(Ref<Storage> storage, int64_t element_offset, const Shape& shape, DType dtype);
 
   bool defined() const { return static_cast<bool>(impl_); }
-  const Shape& shape() const;
+  const Shape& shape() const { return known().shape; }
   int64_t size(int dim) const { return shape()[dim]; }  // negative counts from the back
   int rank() const { return shape().rank(); }
   int64_t numel() const { return shape().numel(); }
   int64_t bytes() const { return numel() * size_of(dtype()); }
-  DType dtype() const;
-  Device device() const;
-  TensorOptions options() const;  // what another tensor is made with to be alike
-  Storage& storage() const;
-  int64_t element_offset() const;  // of the first element inside the storage
-  uint64_t version() const;        // of the storage
+  DType dtype() const { return known().dtype; }
+  Device device() const { return storage().device(); }
+  // What another tensor is made with to be alike.
+  TensorOptions options() const { return {.dtype = dtype(), .device = device()}; }
+  Storage& storage() const { return *known().storage; }
+  int64_t element_offset() const { return known().offset; }  // of the first element inside the storage
+  uint64_t version() const { return storage().version(); }
 
   // CPU elements. Throws DTypeError if T is not the element type, DeviceError if the tensor is not on the
   // CPU.
@@ -73,8 +84,11 @@ class Tensor {
   T* mutable_data() const {
     return static_cast<T*>(checked_mutable_data(dtype_of<T>));
   }
-  void* raw_data() const;  // on whichever device, for kernels
-  double item() const;     // the value of a one-element tensor
+  // On whichever device, for kernels.
+  void* raw_data() const {
+    return static_cast<char*>(storage().data()) + element_offset() * size_of(dtype());
+  }
+  double item() const;  // the value of a one-element tensor
   std::vector<double> to_vector() const;
 
   // Copies. Gradients flow back through to() between floating types and devices.
@@ -86,9 +100,9 @@ class Tensor {
   void fill(double value);            // in place, same rule
 
   // Differentiation.
-  bool requires_grad() const;                 // takes part in differentiation
+  bool requires_grad() const { return known().requires_grad || known().producer; }  // takes part in it
   Tensor& set_requires_grad(bool on = true);  // leaves of floating type only
-  bool is_leaf() const;
+  bool is_leaf() const { return !known().producer; }
   Tensor grad() const;  // undefined if there is none yet
   void set_grad(Tensor grad);
   void clear_grad();
@@ -101,11 +115,27 @@ class Tensor {
 
   TensorImpl* impl() const { return impl_.get(); }
   bool same(const Tensor& other) const { return impl_ == other.impl_; }
-  explicit Tensor(Ref<TensorImpl> impl);
+  explicit Tensor(Ref<TensorImpl> impl) : impl_(std::move(impl)) {}
 
  private:
-  const void* checked_data(DType dtype) const;
-  void* checked_mutable_data(DType dtype) const;
+  // What the handle points to. Throws UsageError if it is undefined.
+  const TensorImpl& known() const {
+    if (!impl_) [[unlikely]]
+      refuse_undefined();
+    return *impl_;
+  }
+  const void* checked_data(DType wanted) const {
+    if (dtype() != wanted || !device().is_cpu()) [[unlikely]]
+      refuse_access(wanted);
+    return raw_data();
+  }
+  void* checked_mutable_data(DType wanted) const {
+    const void* data = checked_data(wanted);
+    impl_->storage->bump_version();
+    return const_cast<void*>(data);
+  }
+  [[noreturn, gnu::cold]] static void refuse_undefined();
+  [[noreturn, gnu::cold]] void refuse_access(DType wanted) const;
   Ref<TensorImpl> impl_;
 };
 

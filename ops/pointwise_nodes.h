@@ -52,6 +52,7 @@ struct BinaryNode final : OpNode<BinaryNode<F>> {
     const BinaryEntry<F>& kernels = pointwise_backend(dy[0].device());
     const Tensor& at = a.defined() ? a.get(*this) : dy[0];
     const Tensor& bt = b.defined() ? b.get(*this) : dy[0];
+    const BroadcastGeometry geometry = broadcast_geometry(F::kName, at.shape(), bt.shape());
     Gradients dx(2);
     for (int i = 0; i < 2; ++i) {
       if (!this->needs(i)) continue;
@@ -66,7 +67,6 @@ struct BinaryNode final : OpNode<BinaryNode<F>> {
     return dx;
   }
   F formula;
-  BroadcastGeometry geometry;
   Saved a, b;
 };
 
@@ -98,7 +98,6 @@ Tensor binary(const F& formula, const Tensor& a, const Tensor& b) {
   if (!recorded(a) && !recorded(b)) return y;
   return record<BinaryNode<F>>(y, {a, b}, [&](BinaryNode<F>& node) {
     node.formula = formula;
-    node.geometry = geometry;
     const bool da = a.requires_grad(), db = b.requires_grad();
     if ((da && reads_a(F::kGradA)) || (db && reads_a(F::kGradB))) node.a = a;
     if ((da && reads_b(F::kGradA)) || (db && reads_b(F::kGradB))) node.b = b;

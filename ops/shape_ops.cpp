@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "tern/core/autograd.h"
-#include "tern/core/tensor_impl.h"
 #include "tern/ops/creation.h"
 #include "tern/ops/reduce.h"
 

@@ -9,7 +9,6 @@
 
 #include "tern/core/autograd.h"
 #include "tern/core/philox.h"
-#include "tern/core/tensor_impl.h"
 #include "tern/cpu/gemm_tile.h"
 #include "tern/ops/conv2d.h"
 #include "tern/ops/linear.h"
