@@ -11,16 +11,13 @@
 namespace tern {
 namespace {
 
-thread_local bool t_grad_enabled = true;
 thread_local bool t_finite_checks = false;
 thread_local bool t_recompute = false;
 std::atomic<int64_t> g_sequence{0};
 
 }  // namespace
 
-bool grad_enabled() { return t_grad_enabled; }
-NoGradGuard::NoGradGuard() : before_(std::exchange(t_grad_enabled, false)) {}
-NoGradGuard::~NoGradGuard() { t_grad_enabled = before_; }
+constinit thread_local bool detail::t_grad_enabled = true;
 bool recompute_enabled() { return t_recompute; }
 RecomputeGuard::RecomputeGuard(bool on) : before_(std::exchange(t_recompute, on)) {}
 RecomputeGuard::~RecomputeGuard() { t_recompute = before_; }
@@ -36,9 +33,9 @@ Node::Node() : sequence(g_sequence.fetch_add(1, std::memory_order_relaxed)) {}
 void Node::dispose() {
   thread_local std::vector<Node*> pending;
   thread_local bool draining = false;
-  pending.push_back(this);
-  if (draining) return;
+  if (draining) return pending.push_back(this);
   draining = true;
+  delete this;
   while (!pending.empty()) {
     Node* node = pending.back();
     pending.pop_back();
@@ -87,15 +84,11 @@ void check_finite(std::string_view op, const Tensor& output) {
   check<NumericError>(engine::all_finite(output), op, ": the output ", output.shape(), " is not finite");
 }
 
-bool wants_gradient(std::span<const Tensor> inputs) {
-  return t_grad_enabled && std::any_of(inputs.begin(), inputs.end(),
-                                       [](const Tensor& x) { return x.defined() && x.requires_grad(); });
-}
-
-void connect(const Ref<Node>& node, std::span<const Tensor> inputs) {
-  node->edges.reserve(inputs.size());
+void connect(Node& node, Inputs inputs) {
+  node.edges.resize(inputs.size());
+  Edge* next = node.edges.begin();
   for (const Tensor& x : inputs) {
-    Edge& edge = node->edges.emplace_back();
+    Edge& edge = *next++;
     if (!x.defined() || !x.requires_grad()) continue;
     const TensorImpl& impl = *x.impl();
     edge.node = impl.producer ? impl.producer : Ref<Node>(impl.leaf);
@@ -103,11 +96,11 @@ void connect(const Ref<Node>& node, std::span<const Tensor> inputs) {
   }
 }
 
-void set_history(const Tensor& output, const Ref<Node>& node, int output_index) {
-  output.impl()->producer = node;
-  output.impl()->output = output_index;
+void set_history(const Tensor& output, Ref<Node> node, int output_index) {
   if (output_index == 0) node->shape = output.shape();
   else node->more_shapes.push_back(output.shape());
+  output.impl()->producer = std::move(node);
+  output.impl()->output = output_index;
 }
 
 }  // namespace detail

@@ -21,6 +21,7 @@
 //     return record<ReluNode>(y, {x}, [&](ReluNode& node) { node.y = y; });
 //   }
 
+#include <functional>
 #include <initializer_list>
 #include <span>
 #include <string_view>
@@ -33,11 +34,14 @@ namespace tern {
 
 // Whether operations record themselves on this thread. NoGradGuard switches recording off for a scope;
 // changes in place (parameters, running statistics) happen under it.
-bool grad_enabled();
+namespace detail {
+[[gnu::tls_model("initial-exec")]] extern constinit thread_local bool t_grad_enabled;
+}
+inline bool grad_enabled() { return detail::t_grad_enabled; }
 class NoGradGuard {
  public:
-  NoGradGuard();
-  ~NoGradGuard();
+  NoGradGuard() : before_(std::exchange(detail::t_grad_enabled, false)) {}
+  ~NoGradGuard() { detail::t_grad_enabled = before_; }
   NoGradGuard(const NoGradGuard&) = delete;
   NoGradGuard& operator=(const NoGradGuard&) = delete;
 
@@ -100,6 +104,33 @@ struct Edge {
   explicit operator bool() const { return static_cast<bool>(node); }
 };
 
+// The edges of a node: up to two lie in it.
+class Edges {
+ public:
+  Edges() = default;
+  Edges(const Edges&) = delete;
+  Edges& operator=(const Edges&) = delete;
+  Edge* begin() { return data_; }
+  Edge* end() { return data_ + size_; }
+  bool empty() const { return size_ == 0; }
+  size_t size() const { return size_; }
+  const Edge& operator[](size_t i) const { return data_[i]; }
+  void resize(size_t n) {  // from nothing
+    if (n > 2) many_.resize(n), data_ = many_.data();
+    size_ = n;
+  }
+  void clear() {
+    for (Edge& edge : *this) edge.node.reset();
+    size_ = 0;
+  }
+
+ private:
+  Edge few_[2];
+  std::vector<Edge, SmallAllocator<Edge>> many_;
+  Edge* data_ = few_;
+  size_t size_ = 0;
+};
+
 class Node : public RefCounted {
  public:
   Node();
@@ -116,13 +147,15 @@ class Node : public RefCounted {
   const Shape& shape_of(int output) const {
     return output == 0 ? shape : more_shapes[static_cast<size_t>(output) - 1];
   }
-  bool needs(int input) const { return static_cast<size_t>(input) < edges.size() && edges[input]; }
+  bool needs(int input) const {
+    return static_cast<size_t>(input) < edges.size() && edges[static_cast<size_t>(input)];
+  }
 
-  std::vector<Edge, SmallAllocator<Edge>> edges;  // one per input; empty edge: no gradient wanted
-  Shape shape;                                    // of the first output
-  std::vector<Shape> more_shapes;                 // of further ones
-  int64_t sequence;                               // creation order on the process
-  bool spent = false;                             // ran without retain_graph: cannot run again
+  Edges edges;                     // one per input; empty edge: no gradient wanted
+  Shape shape;                     // of the first output
+  std::vector<Shape> more_shapes;  // of further ones
+  int64_t sequence;                // creation order on the process
+  bool spent = false;              // ran without retain_graph: cannot run again
 
  protected:
   void dispose() final;  // iterative
@@ -133,10 +166,21 @@ struct OpNode : Node {
   std::string_view name() const final { return Self::kName; }
 };
 
+// The inputs of an operation, by reference: copies of handles would cost as much as a small operation.
+using Inputs = std::span<const std::reference_wrapper<const Tensor>>;
+using InputList = std::initializer_list<std::reference_wrapper<const Tensor>>;
+
 namespace detail {
-bool wants_gradient(std::span<const Tensor> inputs);
-void connect(const Ref<Node>& node, std::span<const Tensor> inputs);
-void set_history(const Tensor& output, const Ref<Node>& node, int output_index);  // in order of the outputs
+inline bool wants_gradient(const Tensor& input) {
+  return t_grad_enabled && input.defined() && input.requires_grad();
+}
+inline bool wants_gradient(Inputs inputs) {
+  for (const Tensor& x : inputs)
+    if (wants_gradient(x)) return true;
+  return false;
+}
+void connect(Node& node, Inputs inputs);
+void set_history(const Tensor& output, Ref<Node> node, int output_index);  // in order of the outputs
 void check_finite(std::string_view op, const Tensor& output);
 bool finite_checks();
 }  // namespace detail
@@ -144,30 +188,30 @@ bool finite_checks();
 // Puts y = op(inputs) on the tape if recording is on and an input requires a gradient; fill(node) then stores
 // what backward needs. Returns y.
 template <class N, class Fill>
-Tensor record(const Tensor& y, std::span<const Tensor> inputs, Fill&& fill) {
+Tensor record(const Tensor& y, Inputs inputs, Fill&& fill) {
   if (detail::finite_checks()) [[unlikely]]
     detail::check_finite(N::kName, y);
   if (!detail::wants_gradient(inputs)) return y;
   auto node = make_ref<N>();
   fill(*node);
-  detail::connect(node, inputs);
-  detail::set_history(y, node, 0);
+  detail::connect(*node, inputs);
+  detail::set_history(y, std::move(node), 0);
   return y;
 }
 
 template <class N, class Fill>
-Tensor record(const Tensor& y, std::initializer_list<Tensor> inputs, Fill&& fill) {
-  return record<N>(y, std::span(inputs.begin(), inputs.size()), std::forward<Fill>(fill));
+Tensor record(const Tensor& y, InputList inputs, Fill&& fill) {
+  return record<N>(y, Inputs(inputs.begin(), inputs.size()), std::forward<Fill>(fill));
 }
 
 // The same for an op with several outputs.
 template <class N, class Fill>
-void record_many(const std::vector<Tensor>& ys, std::initializer_list<Tensor> input_list, Fill&& fill) {
-  const std::span inputs(input_list.begin(), input_list.size());
+void record_many(const std::vector<Tensor>& ys, InputList list, Fill&& fill) {
+  const Inputs inputs(list.begin(), list.size());
   if (!detail::wants_gradient(inputs)) return;
   auto node = make_ref<N>();
   fill(*node);
-  detail::connect(node, inputs);
+  detail::connect(*node, inputs);
   for (size_t i = 0; i < ys.size(); ++i) detail::set_history(ys[i], node, static_cast<int>(i));
 }
 

@@ -19,15 +19,13 @@ Tensor copy_of(std::span<const T> values, const Shape& shape) {
 
 }  // namespace
 
-TensorImpl::TensorImpl() = default;
+TensorImpl::TensorImpl(const Shape& shape, DType dtype, Ref<Storage> storage, int64_t offset)
+    : shape(shape), dtype(dtype), storage(std::move(storage)), offset(offset) {}
 TensorImpl::~TensorImpl() = default;
 
 Tensor Tensor::empty(const Shape& shape, TensorOptions options) {
-  auto impl = make_ref<TensorImpl>();
-  impl->shape = shape;
-  impl->dtype = options.dtype;
-  impl->storage = Storage::allocate(shape.numel() * size_of(options.dtype), options.device);
-  return Tensor(std::move(impl));
+  const int64_t bytes = shape.numel() * size_of(options.dtype);
+  return Tensor(make_ref<TensorImpl>(shape, options.dtype, Storage::allocate(bytes, options.device)));
 }
 
 Tensor Tensor::from_data(std::span<const float> values, const Shape& shape) { return copy_of(values, shape); }
@@ -45,12 +43,7 @@ Tensor Tensor::view_of(Ref<Storage> storage, int64_t element_offset, const Shape
   const int64_t end = checked::mul(checked::add(element_offset, shape.numel()), size_of(dtype));
   check<ShapeError>(element_offset >= 0 && end <= storage->bytes(), "tensor: view ", shape, " at element ",
                     element_offset, " is outside of its storage of ", storage->bytes(), " bytes");
-  auto impl = make_ref<TensorImpl>();
-  impl->shape = shape;
-  impl->dtype = dtype;
-  impl->storage = std::move(storage);
-  impl->offset = element_offset;
-  return Tensor(std::move(impl));
+  return Tensor(make_ref<TensorImpl>(shape, dtype, std::move(storage), element_offset));
 }
 
 void Tensor::refuse_undefined() {
@@ -92,12 +85,8 @@ double Tensor::item() const {
 
 Tensor Tensor::detach() const {
   const TensorImpl& impl = known();
-  auto copy = make_ref<TensorImpl>();
-  copy->shape = impl.shape;
-  copy->dtype = impl.dtype;
-  copy->storage = impl.storage;
-  copy->offset = impl.offset;
-  copy->name = impl.name;
+  auto copy = make_ref<TensorImpl>(impl.shape, impl.dtype, impl.storage, impl.offset);
+  if (!impl.name.empty()) copy->name = impl.name;
   return Tensor(std::move(copy));
 }
 

@@ -35,14 +35,14 @@ struct BackwardOptions {
 
 // What a handle points to: where the elements lie, and the place in the history of differentiation.
 struct TensorImpl final : RefCounted {
-  TensorImpl();
+  TensorImpl(const Shape& shape, DType dtype, Ref<Storage> storage, int64_t offset = 0);
   ~TensorImpl() override;
   Shape shape;
-  DType dtype = DType::F32;
+  DType dtype;
   bool requires_grad = false;  // as a leaf
   int output = 0;              // which of the producer's outputs it is
   Ref<Storage> storage;
-  int64_t offset = 0;  // in elements
+  int64_t offset;      // in elements
   Ref<LeafNode> leaf;  // made when requires_grad is set
   Ref<Node> producer;  // the node that computed this tensor
   std::string name;

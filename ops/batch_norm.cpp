@@ -130,7 +130,8 @@ struct BatchNormNode final : OpNode<BatchNormNode> {
 Tensor batch_norm(const BatchNormTensors& t, BatchNormOptions options) {
   check_tensors(t, options);
   const BatchNormGeometry g = make_geometry(t, options);
-  const std::array inputs{t.x, t.gamma, t.beta, t.residual, t.slope};
+  const std::array inputs{std::cref(t.x), std::cref(t.gamma), std::cref(t.beta), std::cref(t.residual),
+                          std::cref(t.slope)};
   BatchNormState state{.statistics = statistics_for(g, t)};
   const bool masked = g.activation == Activation::Relu && t.residual.defined();
   if (masked && detail::wants_gradient(inputs)) state.mask = make_mask(g, t.x.device());

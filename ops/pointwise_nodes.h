@@ -16,7 +16,7 @@ inline const PointwiseBackend& pointwise_backend(const Device& device) {
 
 // Whether record() has anything to do with x: asking first spares it copies of its arguments, which cost as
 // much as a small operation.
-inline bool recorded(const Tensor& x) { return detail::finite_checks() || detail::wants_gradient({&x, 1}); }
+inline bool recorded(const Tensor& x) { return detail::finite_checks() || detail::wants_gradient(x); }
 
 template <class F>
 struct UnaryNode final : OpNode<UnaryNode<F>> {
@@ -37,7 +37,7 @@ Tensor unary(const F& formula, const Tensor& x) {
   Tensor y = Tensor::empty(x.shape(), {x.dtype(), x.device()});
   pointwise_backend(x.device()).UnaryEntry<F>::forward(formula, x, y);
   if (!recorded(x)) return y;
-  return record<UnaryNode<F>>(y, std::span(&x, 1), [&](UnaryNode<F>& node) {
+  return record<UnaryNode<F>>(y, {x}, [&](UnaryNode<F>& node) {
     node.formula = formula;
     if constexpr (F::kSaves == Saves::Input) node.saved = x;
     if constexpr (F::kSaves == Saves::Output) node.saved = y;

@@ -161,7 +161,8 @@ Tensor concat(const std::vector<Tensor>& pieces, int axis) {
     copy_blocks({g.outer, n, total, 0, at, n, g.inner * size_of(y.dtype())}, piece, y);
     at += n;
   }
-  return record<ConcatNode>(y, pieces, [&](ConcatNode& node) {
+  const std::vector<std::reference_wrapper<const Tensor>> inputs(pieces.begin(), pieces.end());
+  return record<ConcatNode>(y, inputs, [&](ConcatNode& node) {
     node.sizes = std::move(sizes);
     node.axis = axis;
   });
