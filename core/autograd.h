@@ -35,7 +35,7 @@ namespace tern {
 // Whether operations record themselves on this thread. NoGradGuard switches recording off for a scope;
 // changes in place (parameters, running statistics) happen under it.
 namespace detail {
-[[gnu::tls_model("initial-exec")]] extern constinit thread_local bool t_grad_enabled;
+extern constinit thread_local bool t_grad_enabled;
 }
 inline bool grad_enabled() { return detail::t_grad_enabled; }
 class NoGradGuard {

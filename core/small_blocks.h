@@ -44,7 +44,7 @@ struct Held {
   Chain current[kClasses], spare[kClasses];
   int most = 0;  // blocks in a chain; 0 until it is settled what happens at the thread's end
 };
-[[gnu::tls_model("initial-exec")]] extern constinit thread_local Held t_held;
+extern constinit thread_local Held t_held;
 
 void* refilled(size_t bytes);  // of an empty chain, or of no class
 void deallocate_slowly(void* block, size_t bytes) noexcept;
