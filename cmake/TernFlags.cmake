@@ -15,7 +15,7 @@ target_compile_options(tern_flags INTERFACE
 string(REPLACE ";" "," tern_host_warnings "-Wall;-Wextra;-Werror;${tern_excluded}")
 target_compile_options(tern_flags INTERFACE
   "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${tern_host_warnings};-Werror=all-warnings;-fmad=false>"
-  "$<$<COMPILE_LANGUAGE:CUDA>:-Xptxas=-warn-spills,-warn-lmem-usage,-Werror>")
+  "$<$<COMPILE_LANGUAGE:CUDA>:-Xptxas=-v,-warn-spills,-warn-lmem-usage,-Werror>")
 if(TERN_SANITIZE STREQUAL "address")
   target_compile_options(tern_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all
                                               -fno-omit-frame-pointer)

@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kBlock, 1)
     batch_norm_sums_kernel(ColumnTiles tiles, const double* part, const double* statistics, double* sums) {
   const SumThread t;
   const bool active = t.column < tiles.columns;
@@ -103,7 +103,7 @@ __global__ void __launch_bounds__(kBlock)
 
 // dx, which may be dy, and dresidual may be null.
 template <int kW, class T>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kBlock, 1)
     batch_norm_backward_kernel(ColumnTiles tiles, ChannelArrays channels, GateArrays<T> a, T* dx,
                                T* dresidual) {
   const ColumnThread<kW> t(tiles);

@@ -37,28 +37,30 @@ __global__ void __launch_bounds__(kBlock)
   if (dslope) dslope[c] = static_cast<float>(sums[2 * channels + c]);
 }
 
-dim3 grid_of(int64_t channels) { return dim3(static_cast<unsigned>((channels + kBlock - 1) / kBlock)); }
+dim3 grid_of_channels(int64_t channels) {
+  return dim3(static_cast<unsigned>((channels + kBlock - 1) / kBlock));
+}
 
 }  // namespace
 
 void batch_norm_update_running(const BatchNormGeometry& g, const Tensor& statistics, double momentum,
                                const Tensor& running_mean, const Tensor& running_var) {
   const double unbiased = static_cast<double>(g.rows) / static_cast<double>(g.rows - 1);
-  launch("update_running", update_running_kernel, grid_of(g.channels), dim3(kBlock), 0, stream_of(statistics),
-         input<double>(statistics), momentum, unbiased, output<float>(running_mean),
+  launch("update_running", update_running_kernel, grid_of_channels(g.channels), dim3(kBlock), 0,
+         stream_of(statistics), input<double>(statistics), momentum, unbiased, output<float>(running_mean),
          output<float>(running_var), g.channels);
 }
 
 void batch_norm_load_running(const Tensor& running_mean, const Tensor& running_var,
                              const Tensor& statistics) {
-  launch("load_running", load_running_kernel, grid_of(running_mean.numel()), dim3(kBlock), 0,
+  launch("load_running", load_running_kernel, grid_of_channels(running_mean.numel()), dim3(kBlock), 0,
          stream_of(statistics), input<float>(running_mean), input<float>(running_var),
          output<double>(statistics), running_mean.numel());
 }
 
 void batch_norm_backward_parameters(const BatchNormGeometry& g, const Tensor& sums,
                                     const BatchNormState& state, const BatchNormGradients& d) {
-  launch("parameter_gradients", parameter_gradients_kernel, grid_of(g.channels), dim3(kBlock), 0,
+  launch("parameter_gradients", parameter_gradients_kernel, grid_of_channels(g.channels), dim3(kBlock), 0,
          stream_of(sums), input<double>(sums), input<double>(state.statistics), g.eps, g.channels,
          output<float>(d.dgamma), output<float>(d.dbeta),
          d.dslope.defined() ? output<float>(d.dslope) : nullptr);

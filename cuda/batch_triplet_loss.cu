@@ -8,8 +8,6 @@
 namespace tern::cu {
 namespace {
 
-constexpr int kThreads = 128;
-
 __global__ void __launch_bounds__(kBlock)
     summarize_norms_kernel(const double* norms, int64_t n, double* summary) {
   float largest = 0;
@@ -28,19 +26,19 @@ __global__ void __launch_bounds__(kBlock)
 
 // The slots of one anchor in a block. In spare, a row of the Gram matrix, lie the negatives' slopes until
 // those of a negative that several positives chose have been added up, positives ascending.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kAnchorThreads)
     triplet_terms_kernel(TripletBatch b, TripletSlots slots, TripletResults to, float* spare) {
   const int64_t a = blockIdx.x, count = slots.per_anchor;
   const int32_t* slot = slots.at + a * count * 2;
   float *row = to.coefficients ? to.coefficients + a * b.n : nullptr,
         *slopes = row ? spare + a * count : nullptr;
   AnchorCounts counts;
-  for (int64_t j = threadIdx.x; j < b.n; j += kThreads) {
+  for (int64_t j = threadIdx.x; j < b.n; j += kAnchorThreads) {
     counts.members += b.is_negative(a, j) ? 0 : 1;
     if (row) row[j] = b.finite() ? 0.0f : __builtin_nanf("");
   }
   __syncthreads();
-  for (int64_t t = threadIdx.x; t < count; t += kThreads) {
+  for (int64_t t = threadIdx.x; t < count; t += kAnchorThreads) {
     const int64_t p = slot[2 * t], n = slot[2 * t + 1];
     if (n < 0) continue;
     const TermValue term(b.options, b.exact(a, p), b.exact(a, n));
@@ -56,7 +54,7 @@ __global__ void __launch_bounds__(kThreads)
     slopes[t] = static_cast<float>(term.slope * distance_slope(term.d_an, b.options.distance));
   }
   __syncthreads();
-  for (int64_t t = threadIdx.x; t < count && row; t += kThreads) {
+  for (int64_t t = threadIdx.x; t < count && row; t += kAnchorThreads) {
     const int32_t n = slot[2 * t + 1];
     bool first = n >= 0;
     for (int64_t q = 0; q < t && first; ++q) first = slot[2 * q + 1] != n;
@@ -66,7 +64,7 @@ __global__ void __launch_bounds__(kThreads)
       if (slot[2 * q + 1] == n) sum += static_cast<double>(slopes[q]);
     row[n] = static_cast<float>(-sum);
   }
-  counts.write<kThreads>(b, a, -1, -1, to);
+  counts.write<kAnchorThreads>(b, a, -1, -1, to);
 }
 
 // A prepared batch with the memory it lies in.
@@ -125,7 +123,7 @@ struct SymmetricWeights {
 
 void triplet_terms(Device device, const TripletBatch& batch, const TripletSlots& slots,
                    const TripletResults& results) {
-  launch("triplet_terms", triplet_terms_kernel, dim3(static_cast<unsigned>(batch.n)), dim3(kThreads), 0,
+  launch("triplet_terms", triplet_terms_kernel, dim3(static_cast<unsigned>(batch.n)), dim3(kAnchorThreads), 0,
          runtime(device).compute_stream(), batch, slots, results, batch.gram);
 }
 

@@ -13,11 +13,6 @@
 namespace tern::cu {
 namespace {
 
-void check_type(const char* op, const Tensor& x) {
-  check<DTypeError>(x.dtype() == DType::F32, op, ": dtype ", x.dtype(),
-                    " is not supported on cuda, allowed is f32; hint: compute f64 on the CPU");
-}
-
 // ---- given pairs ----
 
 // A thread's pair: one flag byte or one i64. A value other than 0 and 1 makes the loss NaN.
@@ -142,7 +137,7 @@ void launch_pairs(const Tensor& a, const Tensor& b, const Flag* same, const Cont
 
 void contrastive_forward(const Tensor& a, const Tensor& b, const Tensor& same,
                          const ContrastiveOptions& options, const Tensor& losses, const Tensor& slopes) {
-  check_type("contrastive_loss", a);
+  check_f32("contrastive_loss", a);
   if (same.dtype() == DType::I64) return launch_pairs(a, b, input<int64_t>(same), options, losses, slopes);
   launch_pairs(a, b, input<uint8_t>(same), options, losses, slopes);
 }
@@ -157,7 +152,7 @@ void contrastive_backward(const Tensor& scale, const Tensor& slopes, const Tenso
 BatchMeasures batch_contrastive_forward(const Tensor& e, const Tensor& labels,
                                         const ContrastiveOptions& options, const Tensor& losses,
                                         const Tensor& slopes) {
-  check_type("batch_contrastive_loss", e);
+  check_f32("batch_contrastive_loss", e);
   const int64_t n = e.size(0), d = e.size(1);
   const auto tiles = static_cast<unsigned>((n + PairTile::kSide - 1) / PairTile::kSide);
   launch("batch_contrastive_loss distances", pair_distances_kernel, dim3(tiles, tiles), dim3(kBlock), 0,

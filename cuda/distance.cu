@@ -10,11 +10,6 @@
 namespace tern::cu {
 namespace {
 
-void check_type(const char* op, const Tensor& x) {
-  check<DTypeError>(x.dtype() == DType::F32, op, ": dtype ", x.dtype(),
-                    " is not supported on cuda, allowed is f32; hint: compute f64 on the CPU");
-}
-
 // ---- pairwise_distance ----
 
 __global__ void __launch_bounds__(kBlock)
@@ -91,7 +86,7 @@ void squared_norms_of_rows(cudaStream_t stream, const float* x, int64_t n, int64
 
 void pairwise_distance_forward(const Tensor& a, const Tensor& b, PairwiseDistanceOptions options,
                                const Tensor& d) {
-  check_type("pairwise_distance", a);
+  check_f32("pairwise_distance", a);
   launch("pairwise_distance", pairwise_forward_kernel, blocks_for_rows(a.size(0)), dim3(kBlock), 0,
          stream_of(a), input<float>(a), input<float>(b), a.size(0), a.size(1), options, output<float>(d));
 }
@@ -104,7 +99,7 @@ void pairwise_distance_backward(const Tensor& dy, const Tensor& a, const Tensor&
 }
 
 void cdist_forward(const Tensor& a, const Tensor& b, Distance distance, const Tensor& d) {
-  check_type("cdist", a);
+  check_f32("cdist", a);
   const int64_t n = a.size(0), m = b.size(0), dim = a.size(1);
   if (n == 0 || m == 0) return;
   const Tensor norms = Tensor::empty({n + m}, {DType::F64, a.device()});

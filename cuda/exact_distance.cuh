@@ -9,6 +9,12 @@
 
 namespace tern::cu {
 
+// Distances and what is made of them.
+inline void check_f32(const char* op, const Tensor& x) {
+  check<DTypeError>(x.dtype() == DType::F32, op, ": dtype ", x.dtype(),
+                    " is not supported on cuda, allowed is f32; hint: compute f64 on the CPU");
+}
+
 inline constexpr float kLargestFloat = 3.40282347e38f;
 
 __device__ __forceinline__ double exact_squared(const float* a, const float* b, int64_t d) {

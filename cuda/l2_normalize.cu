@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
-dim3 grid_of(int64_t rows) {
+dim3 grid_of_rows(int64_t rows) {
   return dim3(static_cast<unsigned>((rows + kBlock / kWarp - 1) / (kBlock / kWarp)));
 }
 
@@ -69,14 +69,15 @@ void l2_normalize_forward(const Tensor& x, double eps, const Tensor& y, const Te
   check<DTypeError>(x.dtype() == DType::F32, "l2_normalize: dtype ", x.dtype(),
                     " is not supported on cuda, allowed are f32 and bf16; hint: compute f64 on the CPU");
   const int64_t rows = inverse.numel();
-  launch("l2_normalize", l2_normalize_kernel, grid_of(rows), dim3(kBlock), 0, stream_of(x), input<float>(x),
-         eps, output<float>(y), output<double>(inverse), rows, x.size(-1));
+  launch("l2_normalize", l2_normalize_kernel, grid_of_rows(rows), dim3(kBlock), 0, stream_of(x),
+         input<float>(x), eps, output<float>(y), output<double>(inverse), rows, x.size(-1));
 }
 
 void l2_normalize_backward(const Tensor& dy, const Tensor& y, const Tensor& inverse, const Tensor& dx) {
   const int64_t rows = inverse.numel();
-  launch("l2_normalize_backward", l2_normalize_backward_kernel, grid_of(rows), dim3(kBlock), 0, stream_of(y),
-         input<float>(dy), input<float>(y), input<double>(inverse), output<float>(dx), rows, y.size(-1));
+  launch("l2_normalize_backward", l2_normalize_backward_kernel, grid_of_rows(rows), dim3(kBlock), 0,
+         stream_of(y), input<float>(dy), input<float>(y), input<double>(inverse), output<float>(dx), rows,
+         y.size(-1));
 }
 
 }  // namespace tern::cu

@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(kBlock)
 }
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-dim3 grid_of(int64_t blocks) { return dim3(static_cast<unsigned>(blocks)); }
+dim3 grid_of_blocks(int64_t blocks) { return dim3(static_cast<unsigned>(blocks)); }
 
 template <class T>
 void sum_columns(const ReduceGeometry& g, const Tensor& x, double scale, const Tensor& y) {
@@ -97,9 +97,9 @@ void sum_columns(const ReduceGeometry& g, const Tensor& x, double scale, const T
   c.tiles = std::max<int64_t>(1, ceil_div(g.n, c.lanes * kColumnRows));
   const Tensor sums = Tensor::empty({g.outer, c.tiles, g.inner}, {DType::F64, x.device()});
   const auto kernel = vectors ? column_sum_kernel<kPerVector<T>, T> : column_sum_kernel<1, T>;
-  launch("column_sum", kernel, grid_of(g.outer * c.tiles * c.column_tiles), dim3(kBlock), 0, stream_of(x), c,
-         input<T>(x), output<double>(sums));
-  launch("finish_sum", finish_sum_kernel<T>, grid_of(ceil_div(g.outer * g.inner, kBlock / kWarp)),
+  launch("column_sum", kernel, grid_of_blocks(g.outer * c.tiles * c.column_tiles), dim3(kBlock), 0,
+         stream_of(x), c, input<T>(x), output<double>(sums));
+  launch("finish_sum", finish_sum_kernel<T>, grid_of_blocks(ceil_div(g.outer * g.inner, kBlock / kWarp)),
          dim3(kBlock), 0, stream_of(x), input<double>(sums), g.outer, c.tiles, g.inner, scale, output<T>(y));
 }
 
@@ -112,8 +112,8 @@ void sum_rows(const ReduceGeometry& g, const Tensor& x, double scale, const Tens
     launch("row_sum", row_sum_kernel<threads(), T>, grid, dim3(kBlock), 0, stream_of(x), input<T>(x), g.outer,
            g.n, tiles, vectors, output<double>(sums));
   });
-  launch("finish_sum", finish_sum_kernel<T>, grid_of(ceil_div(g.outer, kBlock / kWarp)), dim3(kBlock), 0,
-         stream_of(x), input<double>(sums), g.outer, tiles, int64_t{1}, scale, output<T>(y));
+  launch("finish_sum", finish_sum_kernel<T>, grid_of_blocks(ceil_div(g.outer, kBlock / kWarp)), dim3(kBlock),
+         0, stream_of(x), input<double>(sums), g.outer, tiles, int64_t{1}, scale, output<T>(y));
 }
 
 // ---- extremes ----
@@ -226,7 +226,7 @@ void extreme_axis(const ReduceGeometry& g, Extreme which, const Tensor& x, const
   const bool max = which == Extreme::Max;
   on_activation("max", x.dtype(), [&]<class T>(T) {
     if (g.inner == 1)
-      launch("row_extreme", row_extreme_kernel<T>, grid_of(g.outer), dim3(kBlock), 0, stream_of(x),
+      launch("row_extreme", row_extreme_kernel<T>, grid_of_blocks(g.outer), dim3(kBlock), 0, stream_of(x),
              input<T>(x), g.n, max, output<T>(y), output<int64_t>(index));
     else
       launch("column_extreme", column_extreme_kernel<T>, blocks_for(g.outer * g.inner), dim3(kBlock), 0,

@@ -8,7 +8,7 @@
 namespace tern::cu {
 namespace {
 
-constexpr int kThreads = 128, kWarps = kThreads / kWarp;
+constexpr int kAnchorWarps = kAnchorThreads / kWarp;
 
 // The Gram matrix becomes distances; those of the anchor's own class carry a minus sign.
 __global__ void __launch_bounds__(kBlock) signed_distances_kernel(TripletBatch b) {
@@ -23,14 +23,14 @@ __global__ void __launch_bounds__(kBlock) signed_distances_kernel(TripletBatch b
 
 __device__ __forceinline__ bool is_negative(float signed_distance) { return bits_of(signed_distance) >= 0; }
 
-// Up to kThreads positives of an anchor, ascending.
+// Up to kAnchorThreads positives of an anchor, ascending.
 struct PositiveTile {
-  float d[kThreads];
-  int32_t index[kThreads];
-  int32_t count[kWarps];
+  float d[kAnchorThreads];
+  int32_t index[kAnchorThreads];
+  int32_t count[kAnchorWarps];
 };
 
-// Of the samples first .. first + kThreads; returns how many. All threads of the block.
+// Of the samples first .. first + kAnchorThreads; returns how many. All threads of the block.
 __device__ __forceinline__ int find_positives(const TripletBatch& b, int64_t a, int64_t first,
                                               PositiveTile& tile) {
   const int lane = lane_of_thread(), warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -43,7 +43,7 @@ __device__ __forceinline__ int find_positives(const TripletBatch& b, int64_t a, 
   __syncthreads();
   int before = __popc(found & ((1u << lane) - 1)), total = 0;
 #pragma unroll
-  for (int w = 0; w < kWarps; ++w) {
+  for (int w = 0; w < kAnchorWarps; ++w) {
     before += w < warp ? tile.count[w] : 0;
     total += tile.count[w];
   }
@@ -132,31 +132,31 @@ struct AllTriplets {
 __device__ __forceinline__ void fill_row(const TripletBatch& b, int64_t a, const TripletResults& to) {
   if (!to.coefficients) return;
   const float value = b.finite() ? 0.0f : __builtin_nanf("");
-  for (int64_t k = threadIdx.x; k < b.n; k += kThreads) to.coefficients[a * b.n + k] = value;
+  for (int64_t k = threadIdx.x; k < b.n; k += kAnchorThreads) to.coefficients[a * b.n + k] = value;
 }
 
 template <class Cost>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kAnchorThreads)
     all_triplets_kernel(TripletBatch b, TripletResults to, Cost cost) {
   __shared__ PositiveTile tile;
-  __shared__ Tally tallies[kThreads];
+  __shared__ Tally tallies[kAnchorThreads];
   const int64_t a = blockIdx.x;
   const AllTriplets<Cost> anchor{b, to, cost, static_cast<float>(b.options.margin), a, b.gram + a * b.n};
   int others = 0;
-  for (int64_t k = threadIdx.x; k < b.n; k += kThreads) others += b.is_negative(a, k);
-  others = block_sum<kThreads>(others);
+  for (int64_t k = threadIdx.x; k < b.n; k += kAnchorThreads) others += b.is_negative(a, k);
+  others = block_sum<kAnchorThreads>(others);
   const bool has_terms = others > 0 && others < b.n - 1 && b.finite();
   if (!has_terms) fill_row(b, a, to);
   Tally& tally = tallies[threadIdx.x];
   tally = {0, 0, 0, 0, 0};
-  for (int first = 0; first < b.n && has_terms; first += kThreads) {
+  for (int first = 0; first < b.n && has_terms; first += kAnchorThreads) {
     const int count = find_positives(b, a, first, tile);
-    for (int i = static_cast<int>(threadIdx.x) / kWarp; i < count; i += kWarps)
+    for (int i = static_cast<int>(threadIdx.x) / kWarp; i < count; i += kAnchorWarps)
       anchor.positive(tile.d[i], tally);
   }
   double sum_an = 0;
 #pragma unroll 1
-  for (int64_t k = threadIdx.x; k < b.n; k += kThreads)
+  for (int64_t k = threadIdx.x; k < b.n; k += kAnchorThreads)
     if (has_terms && b.is_negative(a, k)) sum_an += static_cast<double>(anchor.row[k]);
   AnchorCounts counts;
   counts.loss = tally.loss;
@@ -169,22 +169,22 @@ __global__ void __launch_bounds__(kThreads)
   const double negatives = has_terms ? others : 0,
                positives = has_terms ? static_cast<double>(b.n - 1 - others) : 0;
   if (threadIdx.x == 0) counts.terms = positives * negatives;
-  counts.write<kThreads>(b, a, positives, negatives, to);
+  counts.write<kAnchorThreads>(b, a, positives, negatives, to);
 }
 
 // After it: the slopes, and the diagonal.
 template <class Cost>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kAnchorThreads)
     negative_slopes_kernel(TripletBatch b, TripletResults to, Cost cost) {
   __shared__ PositiveTile tile;
   const int64_t a = blockIdx.x;
   const AllTriplets<Cost> anchor{b, to, cost, 0, a, b.gram + a * b.n};
   if (!b.finite()) return;  // the whole block
-  for (int64_t first = 0; first < b.n; first += kThreads) {
+  for (int64_t first = 0; first < b.n; first += kAnchorThreads) {
     const int count = find_positives(b, a, first, tile);
-    for (int i = static_cast<int>(threadIdx.x) / kWarp; i < count; i += kWarps)
+    for (int i = static_cast<int>(threadIdx.x) / kWarp; i < count; i += kAnchorWarps)
       anchor.positive_slope(tile.d[i], tile.index[i]);
-    for (int64_t k = threadIdx.x; k < b.n; k += kThreads) anchor.negative(k, tile, count, first == 0);
+    for (int64_t k = threadIdx.x; k < b.n; k += kAnchorThreads) anchor.negative(k, tile, count, first == 0);
   }
   if (threadIdx.x == 0) to.coefficients[a * b.n + a] = 0;
 }
@@ -193,9 +193,10 @@ template <class Cost>
 void launch_cost(cudaStream_t stream, const TripletBatch& batch, const TripletResults& results,
                  const Cost& cost) {
   const dim3 anchors(static_cast<unsigned>(batch.n));
-  launch("all_triplets", all_triplets_kernel<Cost>, anchors, dim3(kThreads), 0, stream, batch, results, cost);
+  launch("all_triplets", all_triplets_kernel<Cost>, anchors, dim3(kAnchorThreads), 0, stream, batch, results,
+         cost);
   if (results.coefficients)
-    launch("negative_slopes", negative_slopes_kernel<Cost>, anchors, dim3(kThreads), 0, stream, batch,
+    launch("negative_slopes", negative_slopes_kernel<Cost>, anchors, dim3(kAnchorThreads), 0, stream, batch,
            results, cost);
 }
 

@@ -16,6 +16,8 @@
 
 namespace tern::cu {
 
+inline constexpr int kAnchorThreads = 128;  // of a block that has one anchor: 4 warps
+
 // What the kernels read.
 struct TripletBatch {
   const float* u;         // [n,d]

@@ -8,8 +8,6 @@
 namespace tern::cu {
 namespace {
 
-constexpr int kMiners = 128;  // threads of a block: 4 warps
-
 struct Interval {
   double low, high;
 };
@@ -125,11 +123,11 @@ __device__ int64_t mine_negative(const TripletRow& row, int64_t p) {
 
 // A block has an anchor, its warps take the samples in turns of 32.
 template <Mining kMining>
-__global__ void __launch_bounds__(kMiners, 1) mine_pairs_kernel(TripletBatch b, TripletSlots slots) {
+__global__ void __launch_bounds__(kAnchorThreads, 1) mine_pairs_kernel(TripletBatch b, TripletSlots slots) {
   const int64_t a = blockIdx.x;
   const int lane = lane_of_thread();
   const TripletRow row(b, a);
-  for (int64_t base = threadIdx.x - lane; base < b.n; base += kMiners) {
+  for (int64_t base = threadIdx.x - lane; base < b.n; base += kAnchorThreads) {
     const int64_t j = base + lane;
     unsigned positives = __ballot_sync(kFullMask, j < b.n && b.finite() && b.is_positive(a, j));
     int32_t mine = -1;
@@ -165,7 +163,7 @@ void mine_slots(Device device, const TripletBatch& batch, const TripletSlots& sl
   const cudaStream_t stream = runtime(device).compute_stream();
   const dim3 anchors(static_cast<unsigned>(batch.n));
   const auto mine_pairs = [&](void (*kernel)(TripletBatch, TripletSlots)) {
-    launch("mine_pairs", kernel, anchors, dim3(kMiners), 0, stream, batch, slots);
+    launch("mine_pairs", kernel, anchors, dim3(kAnchorThreads), 0, stream, batch, slots);
   };
   switch (batch.options.mining) {
     case Mining::SemiHard: return mine_pairs(mine_pairs_kernel<Mining::SemiHard>);

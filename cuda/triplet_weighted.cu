@@ -7,21 +7,20 @@
 namespace tern::cu {
 namespace {
 
-constexpr int kMiners = 128;
 constexpr int64_t kMaxAnchors = 1024;  // in flight, each with a row of sums
 
 // row: n log-weights, -infinity at what is no negative; becomes the sums inside each block of weights.
 // before: those of the blocks before.
 __device__ void sum_weights(const TripletBatch& b, int64_t a, double* row, double* before) {
   double largest = -__builtin_inf();
-  for (int64_t j = threadIdx.x; j < b.n; j += kMiners) {
+  for (int64_t j = threadIdx.x; j < b.n; j += kAnchorThreads) {
     row[j] = b.is_negative(a, j) ? log_weight(b.exact(a, j), b.d) : -__builtin_inf();
     largest = row[j] > largest ? row[j] : largest;
   }
-  largest = block_maximum<kMiners>(largest, -__builtin_inf());
+  largest = block_maximum<kAnchorThreads>(largest, -__builtin_inf());
   __syncthreads();
   const int64_t blocks = (b.n + kWeightBlock - 1) / kWeightBlock;
-  for (int64_t k = threadIdx.x; k < blocks; k += kMiners) {
+  for (int64_t k = threadIdx.x; k < blocks; k += kAnchorThreads) {
     double inside = 0;
     for (int64_t j = k * kWeightBlock; j < (k + 1) * kWeightBlock && j < b.n; ++j) {
       inside += row[j] == -__builtin_inf() ? 0 : relative_weight(row[j], largest);
@@ -51,7 +50,7 @@ __device__ int64_t draw(const TripletBatch& b, const double* row, const double* 
   return -1;
 }
 
-__global__ void __launch_bounds__(kMiners, 1)
+__global__ void __launch_bounds__(kAnchorThreads, 1)
     mine_by_distance_kernel(TripletBatch b, TripletSlots slots, double* rows, double* befores) {
   const int lane = lane_of_thread();
   double* row = rows + blockIdx.x * b.n;
@@ -59,7 +58,7 @@ __global__ void __launch_bounds__(kMiners, 1)
   for (int64_t a = blockIdx.x; a < b.n; a += gridDim.x) {
     sum_weights(b, a, row, before);
     const double total = before[(b.n - 1) / kWeightBlock] + row[b.n - 1];
-    for (int64_t base = threadIdx.x - lane; base < b.n; base += kMiners) {
+    for (int64_t base = threadIdx.x - lane; base < b.n; base += kAnchorThreads) {
       const int64_t j = base + lane;
       unsigned positives = __ballot_sync(kFullMask, j < b.n && b.finite() && b.is_positive(a, j));
       int32_t mine = -1;
@@ -85,8 +84,9 @@ void mine_by_distance(Device device, const TripletBatch& batch, const TripletSlo
   const Tensor rows = Tensor::empty({anchors, batch.n}, {DType::F64, device});
   const Tensor before =
       Tensor::empty({anchors, (batch.n + kWeightBlock - 1) / kWeightBlock}, {DType::F64, device});
-  launch("mine_by_distance", mine_by_distance_kernel, dim3(static_cast<unsigned>(anchors)), dim3(kMiners), 0,
-         runtime(device).compute_stream(), batch, slots, output<double>(rows), output<double>(before));
+  launch("mine_by_distance", mine_by_distance_kernel, dim3(static_cast<unsigned>(anchors)),
+         dim3(kAnchorThreads), 0, runtime(device).compute_stream(), batch, slots, output<double>(rows),
+         output<double>(before));
 }
 
 }  // namespace tern::cu
