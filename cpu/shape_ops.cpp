@@ -12,34 +12,50 @@ namespace {
 
 constexpr int64_t kCopyBytes = 1 << 18;  // below this a second thread costs more than it brings
 
+// The axes of y, outermost first, and how far apart their elements lie in x. Axes that stay neighbours count
+// as one: [N,H,W,C] to [N,C,H,W] is [N,HW,C] to [N,C,HW].
+struct PermutedAxes {
+  PermutedAxes(std::span<const int> axes, const Shape& x) {
+    std::array<int64_t, Shape::kMaxRank> stride{};
+    int64_t run = 1;
+    for (int i = x.rank() - 1; i >= 0; --i) {
+      stride[static_cast<size_t>(i)] = run;
+      run *= x[i];
+    }
+    int last = -2;
+    for (const int named : axes) {
+      const int axis = named < 0 ? named + x.rank() : named;
+      if (axis != last + 1) size[static_cast<size_t>(rank++)] = 1;
+      size[static_cast<size_t>(rank - 1)] *= x[axis];
+      step[static_cast<size_t>(rank - 1)] = stride[static_cast<size_t>(axis)];
+      last = axis;
+    }
+  }
+  int rank = 0;
+  std::array<int64_t, Shape::kMaxRank> size{}, step{};
+};
+
 template <class T>
-void permute_loop(std::span<const int> axes, const Shape& shape, const T* x, const Shape& y_shape, T* y) {
-  const int rank = shape.rank();
-  std::array<int64_t, Shape::kMaxRank> stride{}, step{};
-  int64_t run = 1;
-  for (int i = rank - 1; i >= 0; --i) {
-    stride[static_cast<size_t>(i)] = run;
-    run *= shape[i];
-  }
-  for (int i = 0; i < rank; ++i) {
-    const int axis =
-        axes[static_cast<size_t>(i)] < 0 ? axes[static_cast<size_t>(i)] + rank : axes[static_cast<size_t>(i)];
-    step[static_cast<size_t>(i)] = stride[static_cast<size_t>(axis)];
-  }
-  if (rank == 0) {
-    y[0] = x[0];
-    return;
-  }
-  const int64_t inner = y_shape[-1], inner_step = step[static_cast<size_t>(rank - 1)];
-  if (inner == 0) return;
-  parallel_for(y_shape.numel() / inner, std::max<int64_t>(1, 4096 / inner), [&](int64_t begin, int64_t end) {
+void permute_loop(std::span<const int> axes, const Shape& shape, const T* x, T* y) {
+  if (shape.numel() == 0) return;
+  const PermutedAxes p(axes, shape);
+  const size_t last = p.rank == 0 ? 0 : static_cast<size_t>(p.rank - 1);
+  const int64_t inner = p.rank == 0 ? 1 : p.size[last], inner_step = p.step[last];
+  parallel_for(shape.numel() / inner, std::max<int64_t>(1, 4096 / inner), [&](int64_t begin, int64_t end) {
+    std::array<int64_t, Shape::kMaxRank> at{};
+    int64_t rest = begin, from = 0;
+    for (size_t i = last; i-- > 0; rest /= p.size[i]) {
+      at[i] = rest % p.size[i];
+      from += at[i] * p.step[i];
+    }
     for (int64_t row = begin; row < end; ++row) {
-      int64_t rest = row, from = 0;
-      for (int i = rank - 2; i >= 0; --i) {
-        from += rest % y_shape[i] * step[static_cast<size_t>(i)];
-        rest /= y_shape[i];
-      }
       for (int64_t k = 0; k < inner; ++k) y[row * inner + k] = x[from + k * inner_step];
+      for (size_t i = last; i-- > 0;) {  // counting on is cheaper than dividing for each row
+        from += p.step[i];
+        if (++at[i] < p.size[i]) break;
+        from -= p.size[i] * p.step[i];
+        at[i] = 0;
+      }
     }
   });
 }
@@ -62,16 +78,16 @@ void permute(std::span<const int> axes, const Tensor& x, const Tensor& y) {
   // Only the size of an element matters.
   switch (size_of(x.dtype())) {
     case 8:
-      return permute_loop(axes, x.shape(), static_cast<const uint64_t*>(x.raw_data()), y.shape(),
+      return permute_loop(axes, x.shape(), static_cast<const uint64_t*>(x.raw_data()),
                           static_cast<uint64_t*>(y.raw_data()));
     case 4:
-      return permute_loop(axes, x.shape(), static_cast<const uint32_t*>(x.raw_data()), y.shape(),
+      return permute_loop(axes, x.shape(), static_cast<const uint32_t*>(x.raw_data()),
                           static_cast<uint32_t*>(y.raw_data()));
     case 2:
-      return permute_loop(axes, x.shape(), static_cast<const uint16_t*>(x.raw_data()), y.shape(),
+      return permute_loop(axes, x.shape(), static_cast<const uint16_t*>(x.raw_data()),
                           static_cast<uint16_t*>(y.raw_data()));
     default:
-      return permute_loop(axes, x.shape(), static_cast<const uint8_t*>(x.raw_data()), y.shape(),
+      return permute_loop(axes, x.shape(), static_cast<const uint8_t*>(x.raw_data()),
                           static_cast<uint8_t*>(y.raw_data()));
   }
 }

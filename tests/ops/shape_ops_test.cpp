@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <span>
+#include <vector>
+
 #include "tern/ops/creation.h"
 #include "tern/ops/reduce.h"
 #include "tests/support/gradcheck.h"
@@ -35,6 +39,27 @@ TEST(ShapeOps, SplitUndoesConcatOnEveryAxis) {
     expect_equal_bits(pieces[0], a);
     expect_equal_bits(pieces[1], b);
   }
+}
+
+// Every order of four axes: neighbours that stay together, and all the others; long enough for several tasks.
+TEST(ShapeOps, EveryPermutationMovesEveryElement) {
+  const std::vector<int64_t> sizes{37, 5, 12, 9};
+  const Tensor x = arange(0, 37 * 5 * 12 * 9, 1, {.dtype = DType::F32});
+  const std::vector<int64_t> stride{5 * 12 * 9, 12 * 9, 9, 1};
+  std::vector<int> axes{0, 1, 2, 3};
+  do {
+    const Tensor y = permute(reshape(x, Shape(std::span<const int64_t>(sizes))), std::span<const int>(axes));
+    const float* element = y.data<float>();
+    for (int64_t a = 0; a < y.size(0); ++a)
+      for (int64_t b = 0; b < y.size(1); ++b)
+        for (int64_t c = 0; c < y.size(2); ++c)
+          for (int64_t d = 0; d < y.size(3); ++d) {
+            const auto from = [&](int i) {
+              return stride[static_cast<size_t>(axes[static_cast<size_t>(i)])];
+            };
+            ASSERT_EQ(*element++, static_cast<float>(a * from(0) + b * from(1) + c * from(2) + d * from(3)));
+          }
+  } while (std::next_permutation(axes.begin(), axes.end()));
 }
 
 TEST(ShapeOps, PermuteAgreesWithIndexing) {
