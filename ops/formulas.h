@@ -10,8 +10,8 @@
 // clamp passes it on the closed interval, equal operands of maximum and minimum share it, sqrt'(0) is
 // infinite.
 //
-// A new formula is a struct here, its row in a typelist below, its row in tests/ops/pointwise_table.h, and
-// its public function in ops/pointwise.h.
+// A new formula is a struct here with its public name on the line below, its row in the typelist at the end,
+// and its row in tests/ops/pointwise_table.h.
 
 #include "tern/ops/math.h"
 #include "tern/ops/math_pow.h"
@@ -22,6 +22,14 @@ enum class Saves { Nothing, Input, Output };
 enum class Reads { Passes, Nothing, A, B, Both };
 constexpr bool reads_a(Reads r) { return r == Reads::A || r == Reads::Both; }
 constexpr bool reads_b(Reads r) { return r == Reads::B || r == Reads::Both; }
+
+// The public function of a unary formula as it stands, recorded for its gradient: relu is pointwise<Relu>.
+// Only declared here, since vector kernels see this file and no Tensor; ops/pointwise.cpp makes one for every
+// formula of the typelist. Formulas with parameters or two operands, and names that the C library has for
+// numbers, are functions of ops/pointwise.h instead: those are overloaded.
+class Tensor;
+template <class F>
+Tensor pointwise(const Tensor& x);
 
 // clang-format off
 struct Add {
@@ -105,6 +113,7 @@ struct Neg {
   template <class V> HD V forward(V x) const { return -x; }
   template <class V> HD V backward(V, V dy) const { return -dy; }
 };
+inline constexpr auto& neg = pointwise<Neg>;
 
 struct Exp {
   static constexpr const char* kName = "exp";
@@ -140,6 +149,7 @@ struct Square {
   template <class V> HD V forward(V x) const { return x * x; }
   template <class V> HD V backward(V x, V dy) const { return dy * (x + x); }
 };
+inline constexpr auto& square = pointwise<Square>;
 
 struct Abs {
   static constexpr const char* kName = "abs";
@@ -175,6 +185,7 @@ struct Relu {
   template <class V> HD V forward(V x) const { return select(x <= V(0), V(0), x); }
   template <class V> HD V backward(V y, V dy) const { return select(y <= V(0), V(0), dy); }
 };
+inline constexpr auto& relu = pointwise<Relu>;
 
 struct LeakyRelu {
   static constexpr const char* kName = "leaky_relu";
@@ -190,6 +201,7 @@ struct Sigmoid {
   template <class V> HD V forward(V x) const { return math::sigmoid(x); }
   template <class V> HD V backward(V y, V dy) const { return dy * (y * (V(1) - y)); }
 };
+inline constexpr auto& sigmoid = pointwise<Sigmoid>;
 
 struct Tanh {
   static constexpr const char* kName = "tanh";
@@ -216,6 +228,7 @@ struct Gelu {
     return dy * (math::normal_cdf(x) + x * V(0.39894228040143267794) * math::gaussian(x));
   }
 };
+inline constexpr auto& gelu = pointwise<Gelu>;
 
 struct Silu {
   static constexpr const char* kName = "silu";
@@ -226,6 +239,7 @@ struct Silu {
     return dy * (s * (V(1) + x * (V(1) - s)));
   }
 };
+inline constexpr auto& silu = pointwise<Silu>;
 
 // log(1 + e^x), x itself above 20.
 struct Softplus {
@@ -234,6 +248,7 @@ struct Softplus {
   template <class V> HD V forward(V x) const { return select(x > V(20), x, math::log1p(math::exp(x))); }
   template <class V> HD V backward(V x, V dy) const { return select(x > V(20), dy, dy * math::sigmoid(x)); }
 };
+inline constexpr auto& softplus = pointwise<Softplus>;
 // clang-format on
 
 template <class... F>

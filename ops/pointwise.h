@@ -1,5 +1,6 @@
 #pragma once
-// Arithmetic and activation functions, element by element. Formulas and gradients: ops/formulas.h.
+// Arithmetic and activation functions, element by element. Formulas and gradients: ops/formulas.h, where a
+// function of one tensor has its name on the line below its formula: relu(x), gelu(x), silu(x), ...
 //
 //   add a + b        da = dy              db = dy              maximum, minimum   dy to the operand taken,
 //   sub a - b        da = dy              db = -dy                                half to each where equal
@@ -26,6 +27,7 @@
 #include <limits>
 
 #include "tern/core/tensor.h"
+#include "tern/ops/formulas.h"
 
 namespace tern {
 
@@ -58,26 +60,19 @@ inline Tensor operator-(double a, const Tensor& b) { return sub(a, b); }
 inline Tensor operator*(double a, const Tensor& b) { return mul(b, a); }
 inline Tensor operator/(double a, const Tensor& b) { return div(a, b); }
 
-Tensor neg(const Tensor& x);
 inline Tensor operator-(const Tensor& x) { return neg(x); }
 Tensor exp(const Tensor& x);
 Tensor log(const Tensor& x);    // natural
 Tensor log1p(const Tensor& x);  // log(1 + x)
 Tensor sqrt(const Tensor& x);   // the gradient at 0 is infinite
-Tensor square(const Tensor& x);
 Tensor abs(const Tensor& x);
 Tensor pow(const Tensor& x, double exponent);  // C's pow: NaN for x < 0 unless the exponent is an integer
 // Throws UsageError unless low <= high.
 Tensor clamp(const Tensor& x, double low, double high = std::numeric_limits<double>::infinity());
 
-Tensor relu(const Tensor& x);
 Tensor leaky_relu(const Tensor& x, double slope = 0.01);
-Tensor sigmoid(const Tensor& x);
 Tensor tanh(const Tensor& x);
 Tensor erf(const Tensor& x);
-Tensor gelu(const Tensor& x);  // exact, not the tanh form
-Tensor silu(const Tensor& x);
-Tensor softplus(const Tensor& x);
 
 namespace cpu {
 // a += b in place, shapes and dtypes equal; f32 and f64.

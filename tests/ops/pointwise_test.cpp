@@ -324,6 +324,13 @@ TEST(Pointwise, PowAgainstTheCLibrary) {
   });
 }
 
+TEST(Pointwise, PublicFunctionsAreTheirFormulas) {
+  const Tensor x = exp(random_tensor({37}));
+  for_each_formula(UnaryFormulas{},
+                   [&]<class F>(const F& f) { test::expect_equal_bits(pointwise<F>(x), unary(f, x)); });
+  test::expect_equal_bits(relu(neg(x)), unary(Relu{}, unary(Neg{}, x)));
+}
+
 TEST(Pointwise, AddInPlace) {
   test::for_each_isa([](cpu::Isa) {
     for (const DType dtype : {DType::F32, DType::F64}) {
