@@ -241,6 +241,21 @@ struct Silu {
 };
 inline constexpr auto& silu = pointwise<Silu>;
 
+// x relu6(x + 3) / 6: 0 up to -3, x from 3 on. At -3 and 3 the gradient is that of the outer pieces, 0 and 1.
+// Source: Howard et al., "Searching for MobileNetV3", ICCV 2019.
+struct Hardswish {
+  static constexpr const char* kName = "hardswish";
+  static constexpr Saves kSaves = Saves::Input;
+  template <class V> HD V forward(V x) const {
+    const V relu6 = select(x <= V(-3), V(0), select(x >= V(3), V(6), x + V(3)));
+    return x * (relu6 / V(6));
+  }
+  template <class V> HD V backward(V x, V dy) const {
+    return select(x <= V(-3), V(0), select(x >= V(3), dy, dy * (x / V(3) + V(0.5))));
+  }
+};
+inline constexpr auto& hardswish = pointwise<Hardswish>;
+
 // log(1 + e^x), x itself above 20.
 struct Softplus {
   static constexpr const char* kName = "softplus";
@@ -256,7 +271,7 @@ struct FormulaList {};
 
 using UnaryFormulas =
     FormulaList<Neg, Exp, Log, Log1p, Sqrt, Square, Abs, Pow, Clamp, Relu, LeakyRelu, Sigmoid, Tanh, Erf,
-                Gelu, Silu, Softplus, RightScalar<Add>, RightScalar<Mul>, RightScalar<Div>,
+                Gelu, Silu, Hardswish, Softplus, RightScalar<Add>, RightScalar<Mul>, RightScalar<Div>,
                 RightScalar<Maximum>, RightScalar<Minimum>, LeftScalar<Sub>, LeftScalar<Div>>;
 using BinaryFormulas = FormulaList<Add, Sub, Mul, Div, Maximum, Minimum, Prelu>;
 

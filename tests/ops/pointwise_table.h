@@ -98,6 +98,14 @@ inline const std::vector<UnaryRow>& unary_rows() {
        {},
        -1e38,
        1e-36},
+      {"hardswish",
+       [](double x) { return x * std::fmin(std::fmax(x + 3, 0), 6) / 6; },
+       [](double x) { return x <= -3  ? 0.0
+                             : x >= 3 ? 1.0
+                                      : x / 3 + 0.5; },
+       -8,
+       8,
+       {-3, 3}},
       {"softplus", [](double x) { return x > 20 ? x : std::log1p(std::exp(x)); }, sigma},
       {"add_scalar", [](double x) { return x + 1.25; }, [](double) { return 1.0; }},
       {"mul_scalar", [](double x) { return x * 1.25; }, [](double) { return 1.25; }},
