@@ -28,6 +28,7 @@
 #include "tern/ops/cross_entropy.h"
 #include "tern/ops/distance.h"
 #include "tern/ops/dropout.h"
+#include "tern/ops/instance_norm.h"
 #include "tern/ops/l2_normalize.h"
 #include "tern/ops/linear.h"
 #include "tern/ops/matmul.h"

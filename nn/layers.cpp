@@ -3,6 +3,7 @@
 #include "tern/nn/init.h"
 #include "tern/ops/batch_norm.h"
 #include "tern/ops/dropout.h"
+#include "tern/ops/instance_norm.h"
 #include "tern/ops/l2_normalize.h"
 #include "tern/ops/linear.h"
 #include "tern/ops/pointwise.h"
@@ -116,6 +117,25 @@ void BatchNorm2d::visit(Visitor& visitor) {
 }
 std::string BatchNorm2d::describe() const {
   return concat_text("BatchNorm2d(", options_.channels, options_.relu ? ", relu)" : ")");
+}
+
+InstanceNorm2d::InstanceNorm2d(InstanceNorm2dOptions options) : options_(options) {
+  check(options.channels >= 1, "InstanceNorm2d: channels must be at least 1 (", options.channels, ")");
+  if (!options.affine) return;
+  weight = init_constant({options.channels}, 1);
+  bias = init_constant({options.channels}, 0);
+}
+Tensor InstanceNorm2d::forward(const Tensor& x) {
+  check<ShapeError>(x.rank() == 4 && x.size(3) == options_.channels, "InstanceNorm2d: input must be [N,H,W,",
+                    options_.channels, "], got ", x.shape());
+  return instance_norm(x, weight, bias, {.eps = options_.eps});
+}
+void InstanceNorm2d::visit(Visitor& visitor) {
+  visitor.parameter("weight", weight);
+  visitor.parameter("bias", bias);
+}
+std::string InstanceNorm2d::describe() const {
+  return concat_text("InstanceNorm2d(", options_.channels, options_.affine ? ", affine)" : ")");
 }
 
 std::string MaxPool2d::describe() const {

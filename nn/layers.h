@@ -80,6 +80,25 @@ class BatchNorm2d final : public Module {
   BatchNorm2dOptions options_;
 };
 
+struct InstanceNorm2dOptions {
+  int64_t channels = 0;
+  double eps = 1e-5;
+  bool affine = false;  // with a learned weight and bias
+};
+// Each channel of each image of [N,H,W,C] by its own statistics, in training and in evaluation; see
+// ops/instance_norm.h.
+class InstanceNorm2d final : public Module {
+ public:
+  explicit InstanceNorm2d(InstanceNorm2dOptions options);
+  Tensor forward(const Tensor& x) override;
+  void visit(Visitor& visitor) override;
+  std::string describe() const override;
+  Parameter weight, bias;
+
+ private:
+  InstanceNorm2dOptions options_;
+};
+
 class MaxPool2d final : public Module {
  public:
   explicit MaxPool2d(MaxPool2dOptions options = {}) : options_(options) {}

@@ -111,6 +111,29 @@ def batch_norm():
     save("batch_norm", out, cases)
 
 
+def instance_norm():
+    torch.manual_seed(11)
+    out, cases = {}, []
+    for case, (shape, affine, eps) in enumerate((((2, 3, 4, 5), True, 1e-5), ((1, 6, 7, 3), False, 1e-5),
+                                                 ((3, 8, 2, 2), True, 1e-2))):
+        norm = nn.InstanceNorm2d(shape[1], affine=affine, eps=eps)
+        n = f"{case:02d}."
+        if affine:
+            with torch.no_grad():
+                norm.weight.copy_(torch.rand(shape[1]) + 0.5)
+                norm.bias.copy_(torch.randn(shape[1]))
+        x = (torch.randn(shape) * 2 + 3 * case).requires_grad_()
+        y = norm(x)
+        dy = torch.randn_like(y)
+        y.backward(dy)
+        out |= {n + "x": x, n + "y": y, n + "dy": dy, n + "dx": x.grad}
+        if affine:
+            out |= {n + "weight": norm.weight, n + "bias": norm.bias,
+                    n + "dweight": norm.weight.grad, n + "dbias": norm.bias.grad}
+        cases.append(dict(affine=affine, eps=eps))
+    save("instance_norm", out, cases)
+
+
 def triplet():
     torch.manual_seed(4)
     out, cases = {}, []
@@ -393,5 +416,5 @@ def networks():
 
 
 if __name__ == "__main__":
-    for make in (conv2d, layers, batch_norm, triplet, triplet_f64, optimizers, siamese_training, networks):
+    for make in (conv2d, layers, batch_norm, instance_norm, triplet, triplet_f64, optimizers, siamese_training, networks):
         make()

@@ -9,6 +9,7 @@
 #include "tern/ops/batch_norm.h"
 #include "tern/ops/conv2d.h"
 #include "tern/ops/cross_entropy.h"
+#include "tern/ops/instance_norm.h"
 #include "tern/ops/l2_normalize.h"
 #include "tern/ops/linear.h"
 #include "tern/ops/pool2d.h"
@@ -105,6 +106,25 @@ TEST(Golden, BatchNormOverThreeStepsAndInEvaluation) {
     expect_close(beta.grad(), golden.get(i, "dbias"), kTolerance);
     expect_close(mean, golden.get(i, "running_mean"), kTolerance);
     expect_close(var, golden.get(i, "running_var"), kTolerance);
+  }
+}
+
+TEST(Golden, InstanceNorm) {
+  const Golden golden("instance_norm");
+  ASSERT_EQ(golden.cases.size(), 3u);
+  for (size_t i = 0; i < golden.cases.size(); ++i) {
+    SCOPED_TRACE(i);
+    const bool affine = golden.cases[i]["affine"];
+    const Tensor x = golden.leaf(i, "x");
+    const Tensor weight = affine ? golden.leaf(i, "weight") : Tensor();
+    const Tensor bias = affine ? golden.leaf(i, "bias") : Tensor();
+    const Tensor y = instance_norm(x, weight, bias, {.eps = golden.cases[i]["eps"]});
+    expect_close(y, golden.nhwc(i, "y"), kTolerance);
+    y.backward(golden.nhwc(i, "dy"));
+    expect_close(x.grad(), golden.nhwc(i, "dx"), kTolerance);
+    if (!affine) continue;
+    expect_close(weight.grad(), golden.get(i, "dweight"), kTolerance);
+    expect_close(bias.grad(), golden.get(i, "dbias"), kTolerance);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "tern/nn/layers.h"
 #include "tern/nn/sequential.h"
 #include "tern/ops/conv2d.h"
+#include "tern/ops/instance_norm.h"
 #include "tern/ops/linear.h"
 #include "tern/ops/pointwise.h"
 #include "tern/ops/reduce.h"
@@ -215,6 +216,24 @@ TEST(Layers, BatchNormKeepsStatistics) {
   bn.eval();
   bn(x);
   EXPECT_EQ(bn.num_batches_tracked.item(), 1);
+}
+
+TEST(Layers, InstanceNormHasPyTorchsNamesAndOnlyIfAsked) {
+  InstanceNorm2d plain{{.channels = 3}}, affine{{.channels = 3, .eps = 1e-3, .affine = true}};
+  EXPECT_TRUE(plain.named_parameters().empty());
+  EXPECT_EQ(names(affine.named_parameters()), (std::vector<std::string>{"weight", "bias"}));
+  EXPECT_TRUE(affine.named_buffers().empty());
+  const Tensor x = random_tensor({2, 4, 5, 3});
+  expect_equal_bits(plain(x), instance_norm(x));
+  affine.weight.mutable_data<float>()[1] = 2;
+  affine.bias.mutable_data<float>()[2] = -1;
+  const Tensor y = affine(x);
+  expect_equal_bits(y, instance_norm(x, affine.weight, affine.bias, {.eps = 1e-3}));
+  affine.eval();
+  expect_equal_bits(affine(x), y);
+  EXPECT_EQ(affine.describe(), "InstanceNorm2d(3, affine)");
+  EXPECT_THROW(plain(random_tensor({2, 4, 5, 4})), ShapeError);
+  EXPECT_THROW(InstanceNorm2d{{}}, UsageError);
 }
 
 // One step for three modules: the numbers and gradients are those of one after the other.
