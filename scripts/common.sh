@@ -30,6 +30,15 @@ install_packages() {
 # What building the library and the application needs.
 build_packages=(g++ cmake ninja-build libfmt-dev nlohmann-json3-dev libcli11-dev libjpeg62-turbo-dev libpng-dev)
 
+# What the CUDA backend is built with; sets CUDACXX where nvcc is not on the path. Prints what is missing.
+cuda_toolkit() {
+  local nvcc; nvcc=$(command -v nvcc || true)
+  [ -n "$nvcc" ] || { [ -x /usr/local/cuda/bin/nvcc ] && nvcc=/usr/local/cuda/bin/nvcc; }
+  [ -n "$nvcc" ] || { echo "nvcc is not installed; hint: the CUDA toolkit 13 and cuDNN 9 of NVIDIA's repository"; return 1; }
+  "$nvcc" --version | grep 'release 1[3-9]' >/dev/null || { echo "$nvcc is not of CUDA 13"; return 1; }
+  export CUDACXX=$nvcc
+}
+
 # configure PRESET [-DNAME=VALUE...]: runs cmake where this build folder was not yet configured that way.
 configure() {
   local preset=$1; shift

@@ -12,6 +12,7 @@
 #include "tern/tests/nogpu/checker.h"
 #include "tern/tests/nogpu/cudart.h"
 #include "tern/tests/nogpu/faults.h"
+#include "tern/tests/nogpu/tally.h"
 
 namespace nogpu {
 namespace {
@@ -93,6 +94,7 @@ TEST_P(NoGpuFaults, IsReported) {
   const std::string expected = !seen ? "" : build() == Build::Race ? c.race : c.plain;
   if (build() == Build::Asan && *c.asan) {
     EXPECT_DEATH(report(c.planted), c.asan);
+    tally("fault", c.name);
     return;
   }
   for (const auto order : {ThreadOrder::Ascending, ThreadOrder::Descending, ThreadOrder::Shuffled}) {
@@ -104,6 +106,7 @@ TEST_P(NoGpuFaults, IsReported) {
       EXPECT_NE(text.find(expected), std::string::npos) << text;  // finds "" in everything
     }
   }
+  if (!expected.empty() && !HasFailure()) tally("fault", c.name);
 }
 
 INSTANTIATE_TEST_SUITE_P(, NoGpuFaults, testing::ValuesIn(kCases),

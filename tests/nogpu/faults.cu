@@ -96,29 +96,31 @@ void run_fault(Planted planted, int* p, int* q, cudaStream_t stream) {
                      shared, stream, args...);
   };
   switch (planted) {
-    case Planted::None: return go("exchange", exchange_kernel, 1, 64, 0, p, true);
-    case Planted::MissingBarrier: return go("exchange", exchange_kernel, 1, 64, 0, p, false);
-    case Planted::OverwriteEarly: return go("overwrite", overwrite_kernel, 1, 64, 0, p);
-    case Planted::MissingWarpBarrier: return go("warp_exchange", warp_exchange_kernel, 1, 32, 0, p, false);
-    case Planted::NoneWarpBarrier: return go("warp_exchange", warp_exchange_kernel, 1, 32, 0, p, true);
-    case Planted::ReadPastEnd: return go("read_at", read_at_kernel, 1, 32, 0, p, q, 33);
-    case Planted::WritePastEnd: return go("write_at", write_at_kernel, 1, 32, 0, p, 33);
-    case Planted::SharedPastEnd: return go("shared_overrun", shared_overrun_kernel, 1, 32, 0, p);
-    case Planted::Uninitialised: return go("read_at", read_at_kernel, 1, 32, 0, p, q, 0);
-    case Planted::StaleShared: return go("stale_shared", stale_shared_kernel, 2, 32, 128, p);
-    case Planted::BarrierInBranches: return go("branch_barrier", branch_barrier_kernel, 1, 32, 0, p);
-    case Planted::BarrierInOneBranch: return go("half_barrier", half_barrier_kernel, 1, 32, 0, p);
-    case Planted::EarlyReturn: return go("early_return", early_return_kernel, 1, 32, 0, p, 20);
+    case Planted::None: return go("planted exchange", exchange_kernel, 1, 64, 0, p, true);
+    case Planted::MissingBarrier: return go("planted exchange", exchange_kernel, 1, 64, 0, p, false);
+    case Planted::OverwriteEarly: return go("planted overwrite", overwrite_kernel, 1, 64, 0, p);
+    case Planted::MissingWarpBarrier:
+      return go("planted warp_exchange", warp_exchange_kernel, 1, 32, 0, p, false);
+    case Planted::NoneWarpBarrier:
+      return go("planted warp_exchange", warp_exchange_kernel, 1, 32, 0, p, true);
+    case Planted::ReadPastEnd: return go("planted read_at", read_at_kernel, 1, 32, 0, p, q, 33);
+    case Planted::WritePastEnd: return go("planted write_at", write_at_kernel, 1, 32, 0, p, 33);
+    case Planted::SharedPastEnd: return go("planted shared_overrun", shared_overrun_kernel, 1, 32, 0, p);
+    case Planted::Uninitialised: return go("planted read_at", read_at_kernel, 1, 32, 0, p, q, 0);
+    case Planted::StaleShared: return go("planted stale_shared", stale_shared_kernel, 2, 32, 128, p);
+    case Planted::BarrierInBranches: return go("planted branch_barrier", branch_barrier_kernel, 1, 32, 0, p);
+    case Planted::BarrierInOneBranch: return go("planted half_barrier", half_barrier_kernel, 1, 32, 0, p);
+    case Planted::EarlyReturn: return go("planted early_return", early_return_kernel, 1, 32, 0, p, 20);
     case Planted::ShuffleTail:
-      return go("shuffle_tail", shuffle_tail_kernel, 1, 32, 0, reinterpret_cast<float*>(p), 20);
-    case Planted::HostPointer: return go("read_at", read_at_kernel, 1, 32, 0, p, q, 0);
+      return go("planted shuffle_tail", shuffle_tail_kernel, 1, 32, 0, reinterpret_cast<float*>(p), 20);
+    case Planted::HostPointer: return go("planted read_at", read_at_kernel, 1, 32, 0, p, q, 0);
     case Planted::MisalignedVector:
-      return go("vector_load", vector_load_kernel, 1, 32, 0, reinterpret_cast<float*>(p),
+      return go("planted vector_load", vector_load_kernel, 1, 32, 0, reinterpret_cast<float*>(p),
                 reinterpret_cast<const float*>(q) + 1);
-    case Planted::AcrossBlocks: return go("across_blocks", across_blocks_kernel, 2, 32, 0, p);
-    case Planted::MixedAtomic: return go("mixed_atomic", mixed_atomic_kernel, 1, 32, 0, p);
-    case Planted::NoneAtomic: return go("atomic", atomic_kernel, 2, 32, 0, p);
-    case Planted::TooManyThreads: return go("write_at", write_at_kernel, 1, 2048, 0, p, 0);
+    case Planted::AcrossBlocks: return go("planted across_blocks", across_blocks_kernel, 2, 32, 0, p);
+    case Planted::MixedAtomic: return go("planted mixed_atomic", mixed_atomic_kernel, 1, 32, 0, p);
+    case Planted::NoneAtomic: return go("planted atomic", atomic_kernel, 2, 32, 0, p);
+    case Planted::TooManyThreads: return go("planted write_at", write_at_kernel, 1, 2048, 0, p, 0);
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "tern/tests/nogpu/checker.h"
 #include "tern/tests/nogpu/grid.h"
+#include "tern/tests/nogpu/tally.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -270,6 +271,7 @@ void run_grid(const char* kernel, dim3 size, dim3 block, size_t shared_bytes, co
   ++total.launches;
   total.threads += threads * blocks;
   checker_begin_grid();
+  tally("kernel", kernel);
 
   std::vector<unsigned> order(threads);
   std::iota(order.begin(), order.end(), 0u);

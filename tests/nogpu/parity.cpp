@@ -7,6 +7,7 @@
 #include "tern/tests/nogpu/cudart.h"
 #include "tern/tests/nogpu/emulator.h"
 #include "tern/tests/nogpu/libraries.h"
+#include "tern/tests/nogpu/tally.h"
 
 namespace tern::test {
 namespace {
@@ -65,6 +66,12 @@ void expect_same_bits(const Tensors& a, const Tensors& b) {
     if (a[i].defined()) expect_equal_bits(a[i], b[i]);
 }
 
+void tally_shapes(const Tensors& inputs) {
+  std::string shapes = testing::UnitTest::GetInstance()->current_test_info()->name();
+  for (const Tensor& input : inputs) shapes += " " + (input.defined() ? to_string(input.shape()) : "-");
+  nogpu::tally("shape", shapes);
+}
+
 void in_each_order(bool caching, const std::function<void()>& body) {
   using nogpu::ThreadOrder;
   nogpu::use_library_stand_ins();
@@ -82,6 +89,7 @@ void in_each_order(bool caching, const std::function<void()>& body) {
 }  // namespace
 
 void expect_parity(const ParityOp& op, const Tensors& inputs, const ParityOptions& options) {
+  tally_shapes(inputs);
   Results expected;
   {
     const ReferenceLoops reference;

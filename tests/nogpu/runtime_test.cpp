@@ -31,6 +31,7 @@ constexpr int64_t kMiB = int64_t{1} << 20;
 
 class NoGpuRuntime : public testing::Test {
  protected:
+  void SetUp() override { tern::cu::reset_runtimes_for_test(); }  // of tests before, in the same process
   void TearDown() override {
     tern::cu::reset_runtimes_for_test();
     set_machine({});

@@ -8,6 +8,7 @@
 
 #include "tern/core/error.h"
 #include "tern/tests/nogpu/planning/planning.h"
+#include "tern/tests/nogpu/tally.h"
 #include "tern/tests/support/tensors.h"
 
 namespace nogpu {
@@ -25,6 +26,8 @@ void expect_plan(const dnn::Target& target, Form form, Numbers numbers, const Co
   try {
     const dnn::Plan plan = dnn::make_plan(target, problem, policy);
     EXPECT_EQ(violation(problem, policy, plan), "") << dnn::to_string(problem) << " on " << target.name();
+    tally("form", std::string(dnn::to_string(form)));
+    tally("plan", dnn::to_string(problem) + (policy.tf32 ? " tf32 on " : " on ") + target.name());
   } catch (const tern::Error& error) {
     ADD_FAILURE() << error.what();
   }
