@@ -10,12 +10,16 @@
 #include <sstream>
 
 #include "tern/core/allocator.h"
+#include "tern/core/autograd.h"
+#include "tern/core/cuda_support.h"
 #include "tern/core/error.h"
 #include "tern/core/parallel.h"
 #include "tern/core/tensor.h"
 #include "tern/cpu/isa.h"
 #include "tern/cpu/peaks_kernels.h"
 #include "tern/ops/creation.h"
+#include "tern/ops/linear.h"
+#include "tern/ops/matmul.h"
 
 namespace tern::app {
 namespace {
@@ -41,11 +45,11 @@ double process_mib(const std::string& key) {
 }
 
 // Gives back what earlier rows left behind, and starts the records of the most memory taken anew.
-void reset_memory() {
-  release_cached_memory();
+void reset_memory(Device device) {
+  release_cached_memory(device);
   malloc_trim(0);
   std::ofstream("/proc/self/clear_refs") << "5";
-  reset_peak_memory();
+  reset_peak_memory(device);
 }
 
 double page_faults() {
@@ -61,19 +65,24 @@ struct Times {
 };
 
 // Caches, pages, packed weights, blocks of the allocator: until calls find what they need where it was.
-void warm_up(const Bench::Call& call) {
+void warm_up(const BenchSettings& settings, const Bench::Call& call) {
   constexpr int kCalls = 2;
   constexpr double kMs = 20;
   const auto begin = Clock::now();
-  for (int i = 0; i < kCalls || ms_since(begin) < kMs; ++i) call();
+  for (int i = 0; i < kCalls || ms_since(begin) < kMs; ++i) {
+    call();
+    wait_for_device(settings.device);
+  }
 }
 
-// A short call is repeated within a round, so that the clock's own time does not count.
+// A short call is repeated within a round, so that the clock's own time, and the wait for a device at the end
+// of the round, do not count.
 Times take_times(const BenchSettings& settings, const Bench::Call& call) {
   constexpr double kShortestRound = 0.5;
   constexpr size_t kMostRounds = 10000;
   auto begin = Clock::now();
   call();
+  wait_for_device(settings.device);
   const double once = ms_since(begin);
   const int repeat = once >= kShortestRound ? 1 : static_cast<int>(kShortestRound / std::max(once, 1e-5)) + 1;
   std::vector<double> times;
@@ -82,6 +91,7 @@ Times take_times(const BenchSettings& settings, const Bench::Call& call) {
          ms_since(begin) < settings.seconds * 1e3) {
     const auto round = Clock::now();
     for (int i = 0; i < repeat; ++i) call();
+    wait_for_device(settings.device);
     times.push_back(ms_since(round) / repeat);
     if (times.size() >= kMostRounds) break;
   }
@@ -124,18 +134,18 @@ void Bench::add(BenchRow row) {
 void Bench::row(const std::string& name, Work work, const std::function<Call()>& setup) {
   if (!wants(name)) return;
   BenchRow row{.suite = suite_, .name = name};
-  if (work.memory) reset_memory();
+  if (work.memory) reset_memory(settings.device);
   try {
-    const int64_t in_use = memory_stats().in_use;
+    const int64_t in_use = memory_stats(settings.device).in_use;
     const Call call = setup();
-    warm_up(call);
-    const int64_t asked = memory_stats().system_allocations;
+    warm_up(settings, call);
+    const int64_t asked = memory_stats(settings.device).system_allocations;
     const double faults = page_faults();
     const Times times = take_times(settings, call);
     row.median_ms = times.median_ms, row.min_ms = times.min_ms, row.max_ms = times.max_ms;
     row.rounds = times.rounds;
     if (work.memory) {
-      const MemoryStats stats = memory_stats();
+      const MemoryStats stats = memory_stats(settings.device);
       row.memory = {static_cast<double>(stats.peak_in_use - in_use) / kMib,
                     std::max(0.0, process_mib("VmHWM") - idle_mib_),
                     static_cast<double>(stats.system_allocations - asked) / times.calls,
@@ -154,24 +164,54 @@ void Bench::row(const std::string& name, Work work, const std::function<Call()>&
   add(std::move(row));
 }
 
+Tensor Bench::activations(const Shape& shape) const {
+  const Tensor x = randn(shape, {.step = static_cast<uint64_t>(shape.numel())});
+  return here(settings.precision == DType::F32 ? x : x.to(settings.precision));
+}
+
+// GFLOP/s or GB/s of the fastest round.
+double Bench::best_rate(const std::string& name, const Work& work, const Call& call, bool as_row) {
+  BenchSettings quick = settings;
+  if (!as_row) quick.seconds = std::min(quick.seconds, 0.2);
+  call();
+  const Times times = take_times(quick, call);
+  BenchRow row{.suite = suite_,
+               .name = name,
+               .median_ms = times.median_ms,
+               .min_ms = times.min_ms,
+               .max_ms = times.max_ms,
+               .rounds = times.rounds};
+  row.gflops = work.flops / times.median_ms / 1e6;
+  row.gbps = work.bytes / times.median_ms / 1e6;
+  if (as_row && wants(name)) add(row);
+  return std::max(work.flops, work.bytes) / times.min_ms / 1e6;
+}
+
+// What a GPU's makers promise is for others to say: its yardsticks are a product of large matrices and a copy
+// within its memory.
+void Bench::measure_device_peaks(bool as_rows) {
+  const NoGradGuard no_grad;
+  const int64_t n = sized(8192, 16), floats = sized(int64_t{256} << 20, 1024);
+  {
+    const Tensor a = activations({n, n}), b = here(randn({n, n}));
+    const bool weights = settings.precision == DType::BF16;
+    peaks_.gflops = best_rate(
+        "gemm " + precision() + " " + std::to_string(n), {.flops = 2.0 * static_cast<double>(n * n * n)},
+        [&] { weights ? linear(a, b) : matmul(a, b); }, as_rows);
+  }
+  const Tensor from = here(ones({floats}));
+  Tensor to = here(zeros({floats}));
+  peaks_.gbps = best_rate(
+      "copy of device memory", {.bytes = 8.0 * static_cast<double>(floats)}, [&] { to.copy_from(from); },
+      as_rows);
+}
+
 void Bench::measure_peaks(bool as_rows) {
   begin_suite("peaks");
-  BenchSettings quick = settings;
-  if (!as_rows) quick.seconds = std::min(quick.seconds, 0.2);
+  if (!settings.device.is_cpu()) return measure_device_peaks(as_rows);
   std::atomic<float> sink{0};
   const auto best = [&](const std::string& name, Work work, const Call& call) {
-    call();
-    const Times times = take_times(quick, call);
-    BenchRow row{.suite = suite_,
-                 .name = name,
-                 .median_ms = times.median_ms,
-                 .min_ms = times.min_ms,
-                 .max_ms = times.max_ms,
-                 .rounds = times.rounds};
-    row.gflops = work.flops / times.median_ms / 1e6;
-    row.gbps = work.bytes / times.median_ms / 1e6;
-    if (as_rows && wants(name)) add(row);
-    return std::max(work.flops, work.bytes) / times.min_ms / 1e6;
+    return best_rate(name, work, call, as_rows);
   };
 
   const auto multiply_adds = [&](const std::string& name, const auto& kernels, int64_t rounds) {

@@ -7,12 +7,13 @@
 //     return [x] { sum(x); };              // what is measured
 //   });
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "tern/core/dtype.h"
+#include "tern/core/tensor.h"
 
 namespace tern::app {
 
@@ -21,6 +22,9 @@ struct BenchSettings {
   int min_rounds = 7;
   int64_t batch = 64;
   DType precision = DType::F32;
+  Device device = kCpu;
+  bool tf32 = false;                // only a name here; see core/cuda_options.h
+  int64_t shrink = 1;               // tests: sizes are divided by it
   std::vector<std::string> models;  // of the suites conv, train, infer and triplet
   std::string only;                 // rows whose name contains one of these, joined with |; empty: all
 };
@@ -49,8 +53,8 @@ struct BenchRow {
 
 // The yardsticks: the fastest round of each, since everything slower was disturbed.
 struct Peaks {
-  double gflops = 0;  // multiply-adds of the precision in use, on all threads
-  double gbps = 0;    // the best of stream read, copy and triad
+  double gflops = 0;  // multiply-adds of the precision in use, on all threads; on a GPU its largest product
+  double gbps = 0;    // the best of stream read, copy and triad; on a GPU a copy of its memory
 };
 
 class Bench {
@@ -71,10 +75,19 @@ class Bench {
   const BenchSettings settings;
   const Peaks& peaks() const { return peaks_; }
   const std::vector<BenchRow>& rows() const { return rows_; }
-  std::string precision() const { return std::string(to_string(settings.precision)); }
+  std::string precision() const {
+    return settings.tf32 ? "tf32" : std::string(to_string(settings.precision));
+  }
+  // A size of the suites, and a tensor where they compute.
+  int64_t sized(int64_t n, int64_t least = 1) const { return std::max(least, n / settings.shrink); }
+  Tensor here(const Tensor& x) const { return x.to(settings.device); }
+  // Normal numbers in the precision of activations.
+  Tensor activations(const Shape& shape) const;
 
  private:
   void add(BenchRow row);
+  double best_rate(const std::string& name, const Work& work, const Call& call, bool as_row);
+  void measure_device_peaks(bool as_rows);
   std::function<void(const BenchRow&)> on_row_;
   std::vector<BenchRow> rows_;
   std::string suite_;

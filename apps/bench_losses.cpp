@@ -31,11 +31,11 @@ constexpr LossCase kLosses[] = {
     {Mining::SemiHard, 1024, 4},          {Mining::BatchAll, 4096, 4},
 };
 
-Bench::Call loss_and_gradient(const LossCase& c) {
+Bench::Call loss_and_gradient(const Bench& bench, const LossCase& c) {
   std::vector<int64_t> people;
   for (int64_t i = 0; i < c.photos; ++i) people.push_back(i / c.each);
-  const Tensor labels = Tensor::from_data(std::span<const int64_t>(people), {c.photos});
-  Tensor e = randn({c.photos, kEmbedding});
+  const Tensor labels = bench.here(Tensor::from_data(std::span<const int64_t>(people), {c.photos}));
+  Tensor e = bench.here(randn({c.photos, kEmbedding}));
   e.set_requires_grad();
   return [e, labels, mining = c.mining]() mutable {
     e.clear_grad();
@@ -46,20 +46,23 @@ Bench::Call loss_and_gradient(const LossCase& c) {
 }  // namespace
 
 void bench_loss(Bench& bench) {
-  for (const LossCase& c : kLosses)
+  for (const LossCase& listed : kLosses) {
+    const LossCase c{listed.mining, bench.sized(listed.photos, 6), bench.sized(listed.each, 2)};
     bench.row(fmt::format("{} B={} K={}", to_string(c.mining), c.photos, c.each), {.memory = true},
-              [&c] { return loss_and_gradient(c); });
+              [&] { return loss_and_gradient(bench, c); });
+  }
 }
 
 namespace {
 
 // As many parameters as ResNet-18 has, in tensors of like sizes.
-std::vector<Tensor> resnet_sized_parameters() {
+std::vector<Tensor> resnet_sized_parameters(const Bench& bench) {
   std::vector<Tensor> parameters;
-  const auto add = [&](int64_t numel) {
-    Tensor p = randn({numel}, {.step = parameters.size()});
+  const auto add = [&](int64_t listed) {
+    const int64_t numel = bench.sized(listed);
+    Tensor p = bench.here(randn({numel}, {.step = parameters.size()}));
     p.set_requires_grad();
-    p.set_grad(randn({numel}, {.step = 1000 + parameters.size()}));
+    p.set_grad(bench.here(randn({numel}, {.step = 1000 + parameters.size()})));
     parameters.push_back(p);
   };
   for (const int64_t numel : {2359296, 1179648, 589824, 294912, 147456, 36864})
@@ -70,7 +73,7 @@ std::vector<Tensor> resnet_sized_parameters() {
 
 template <class MakeOptimizer>
 void bench_update(Bench& bench, const std::string& name, double bytes_each, MakeOptimizer make) {
-  const std::vector<Tensor> parameters = resnet_sized_parameters();
+  const std::vector<Tensor> parameters = resnet_sized_parameters(bench);
   double numel = 0;
   for (const Tensor& p : parameters) numel += static_cast<double>(p.numel());
   bench.row(fmt::format("{}, {:.1f} M", name, numel / 1e6), {.bytes = bytes_each * numel},

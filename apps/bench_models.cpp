@@ -15,16 +15,28 @@
 namespace tern::app {
 namespace {
 
-Tensor photos(const Bench& bench, const ModelSpec& spec, int64_t n) {
-  const Tensor x = randn({n, spec.size, spec.size, spec.channels});
-  return bench.settings.precision == DType::F32 ? x : x.to(bench.settings.precision);
+ModelSpec spec_of(const Bench& bench, const std::string& arch) {
+  ModelSpec spec = native_spec(arch);
+  spec.size = bench.sized(spec.size, std::min<int64_t>(spec.size, 32));
+  return spec;
 }
 
-Tensor labels_of(int64_t batch) {
+std::shared_ptr<nn::Module> model_of(const Bench& bench, const ModelSpec& spec) {
+  std::shared_ptr<nn::Module> model = make_model(spec, 1);
+  model->to(bench.settings.device);
+  return model;
+}
+
+Tensor photos(const Bench& bench, const ModelSpec& spec, int64_t n) {
+  return bench.activations({n, spec.size, spec.size, spec.channels});
+}
+
+Tensor labels_of(const Bench& bench) {
+  const int64_t batch = bench.settings.batch;
   constexpr int64_t kPhotosEach = 4;
   std::vector<int64_t> people;
   for (int64_t i = 0; i < batch; ++i) people.push_back(i / kPhotosEach);
-  return Tensor::from_data(std::span<const int64_t>(people), {batch});
+  return bench.here(Tensor::from_data(std::span<const int64_t>(people), {batch}));
 }
 
 }  // namespace
@@ -35,11 +47,11 @@ void bench_train(Bench& bench) {
   for (const auto& arch : bench.settings.models)
     bench.row(fmt::format("train {} {} B={}", arch, bench.precision(), batch),
               {.images = static_cast<double>(batch), .memory = true}, [&]() -> Bench::Call {
-                const ModelSpec spec = native_spec(arch);
-                std::shared_ptr<nn::Module> model = make_model(spec, 1);
+                const ModelSpec spec = spec_of(bench, arch);
+                const std::shared_ptr<nn::Module> model = model_of(bench, spec);
                 auto optimizer = std::make_shared<nn::Sgd>(
                     model->parameters(), nn::SgdOptions{.lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4});
-                const Tensor x = photos(bench, spec, batch), labels = labels_of(batch);
+                const Tensor x = photos(bench, spec, batch), labels = labels_of(bench);
                 return [model, optimizer, x, labels] {
                   optimizer->zero_grad();
                   batch_triplet_loss((*model)(x), labels, {.mining = Mining::BatchHard, .margin = 0.2})
@@ -54,8 +66,8 @@ void bench_infer(Bench& bench) {
     for (const int64_t batch : {int64_t{1}, bench.settings.batch}) {
       const std::string name = fmt::format("infer {} {} B={}", arch, bench.precision(), batch);
       if (!bench.wants(name)) continue;
-      const ModelSpec spec = native_spec(arch);
-      const std::shared_ptr<nn::Module> model = make_model(spec, 1);
+      const ModelSpec spec = spec_of(bench, arch);
+      const std::shared_ptr<nn::Module> model = model_of(bench, spec);
       model->eval();
       const int64_t multiply_adds = model->num_multiply_adds({batch, spec.size, spec.size, spec.channels});
       bench.row(name,

@@ -15,10 +15,6 @@
 namespace tern::app {
 namespace {
 
-Tensor activations(const Bench& bench, const Shape& shape) {
-  const Tensor x = randn(shape, {.step = static_cast<uint64_t>(shape.numel())});
-  return bench.settings.precision == DType::F32 ? x : x.to(bench.settings.precision);
-}
 double element_bytes(const Bench& bench) { return static_cast<double>(size_of(bench.settings.precision)); }
 
 // Forward and backward of one operation on an input that requires a gradient.
@@ -33,11 +29,11 @@ Bench::Call both_ways(Tensor x, const Tensor& dy, std::function<Tensor(const Ten
 }  // namespace
 
 void bench_gemm(Bench& bench) {
-  for (const int64_t n : {64, 256, 1024})
+  for (const int64_t n : {bench.sized(64), bench.sized(256), bench.sized(1024)})
     bench.row(fmt::format("gemm {} {}x{}x{}", bench.precision(), n, n, n),
               {.flops = 2.0 * static_cast<double>(n * n * n)}, [&bench, n]() -> Bench::Call {
                 // bf16 comes with f32 weights, which are packed once while gradients are off.
-                const Tensor a = activations(bench, {n, n}), b = randn({n, n});
+                const Tensor a = bench.activations({n, n}), b = bench.here(randn({n, n}));
                 const bool weights = bench.settings.precision == DType::BF16;
                 return [a, b, weights] {
                   const NoGradGuard no_grad;
@@ -96,7 +92,8 @@ constexpr Layer kLayers[] = {
 void bench_layer(Bench& bench, const Layer& layer) {
   const NoGradGuard no_grad;
   const Conv2dOptions options{.stride = layer.stride, .padding = layer.padding, .groups = layer.groups};
-  const Shape x_shape{bench.settings.batch, layer.size, layer.size, layer.in};
+  const int64_t size = bench.sized(layer.size, layer.kernel);
+  const Shape x_shape{bench.settings.batch, size, size, layer.in};
   const Shape w_shape{layer.out, layer.kernel, layer.kernel, layer.in / layer.groups};
   const Conv2dGeometry g = conv2d_geometry(x_shape, w_shape, options);
   const double flops = 2.0 * static_cast<double>(g.pixels() * g.o * g.patch());
@@ -105,13 +102,13 @@ void bench_layer(Bench& bench, const Layer& layer) {
   const Work work = layer.groups == 1 ? Work{.flops = flops} : Work{.bytes = elements * element_bytes(bench)};
   const std::string name =
       fmt::format("{} {} {}->{} {}x{} {}x{}/{}", layer.groups == 1 ? "conv" : "depthwise", bench.precision(),
-                  layer.in, layer.out, layer.size, layer.size, layer.kernel, layer.kernel, layer.stride);
+                  layer.in, layer.out, size, size, layer.kernel, layer.kernel, layer.stride);
   // The tensors are made with a row that needs them.
   Tensor x, w, dy;
   const auto inputs = [&] {
     if (x.defined()) return;
-    x = activations(bench, x_shape), dy = activations(bench, g.y_shape());
-    w = randn(w_shape, {.step = 1});
+    x = bench.activations(x_shape), dy = bench.activations(g.y_shape());
+    w = bench.here(randn(w_shape, {.step = 1}));
   };
   bench.row(name + " y", work, [&] {
     inputs();
@@ -136,29 +133,31 @@ void bench_conv(Bench& bench) {
 }
 
 void bench_norm(Bench& bench) {
-  const Shape shape{bench.settings.batch, 56, 56, 64};
+  const int64_t size = bench.sized(56, 4);
+  const Shape shape{bench.settings.batch, size, size, 64};
   const double tensor_bytes = static_cast<double>(shape.numel()) * element_bytes(bench);
-  const std::string tail = fmt::format(" {} 56x56x64", bench.precision());
-  const Tensor gamma = ones({64}), beta = zeros({64}), slope = full({64}, 0.25);
+  const std::string tail = fmt::format(" {} {}x{}x64", bench.precision(), size, size);
+  const Tensor gamma = bench.here(ones({64})), beta = bench.here(zeros({64}));
+  const Tensor slope = bench.here(full({64}, 0.25));
   const auto batch_norm_relu = [&](const Tensor& x, const Tensor& residual) {
     return batch_norm(x, gamma, beta, {}, {}, {.training = true, .relu = true}, residual);
   };
   // Forward: read for the statistics, read again and write; backward: dy and x twice, dx once.
   bench.row("bn+relu" + tail + " forward", {.bytes = 3 * tensor_bytes}, [&]() -> Bench::Call {
-    const Tensor x = activations(bench, shape);
+    const Tensor x = bench.activations(shape);
     return [&, x] {
       const NoGradGuard no_grad;
       batch_norm_relu(x, {});
     };
   });
   bench.row("bn+relu" + tail + " both ways", {.bytes = 8 * tensor_bytes}, [&] {
-    return both_ways(activations(bench, shape), activations(bench, shape),
+    return both_ways(bench.activations(shape), bench.activations(shape),
                      [&](const Tensor& x) { return batch_norm_relu(x, {}); });
   });
   bench.row("bn+add+relu" + tail + " both ways", {.bytes = 10 * tensor_bytes}, [&] {
-    Tensor residual = activations(bench, shape);
+    Tensor residual = bench.activations(shape);
     residual.set_requires_grad();
-    return both_ways(activations(bench, shape), activations(bench, shape),
+    return both_ways(bench.activations(shape), bench.activations(shape),
                      [&, residual](const Tensor& x) mutable {
                        residual.clear_grad();
                        return batch_norm_relu(x, residual);
@@ -168,7 +167,7 @@ void bench_norm(Bench& bench) {
   bench.row("prelu" + tail + " both ways", {.bytes = 5 * tensor_bytes}, [&] {
     Tensor w = slope.clone();
     w.set_requires_grad();
-    return both_ways(activations(bench, shape), activations(bench, shape), [w](const Tensor& x) mutable {
+    return both_ways(bench.activations(shape), bench.activations(shape), [w](const Tensor& x) mutable {
       w.clear_grad();
       return prelu(x, w);
     });
@@ -176,29 +175,30 @@ void bench_norm(Bench& bench) {
 }
 
 void bench_pool(Bench& bench) {
-  const Shape shape{bench.settings.batch, 56, 56, 64};
+  const int64_t size = bench.sized(56, 4);
+  const Shape shape{bench.settings.batch, size, size, 64};
   const double in = static_cast<double>(shape.numel()), element = element_bytes(bench);
   for (const MaxPool2dOptions options :
        {MaxPool2dOptions{.kernel = 3, .stride = 2, .padding = 1}, MaxPool2dOptions{.kernel = 2}}) {
-    const std::string name =
-        fmt::format("max_pool {} 56x56x64 {}x{}/2", bench.precision(), options.kernel, options.kernel);
+    const std::string name = fmt::format("max_pool {} {}x{}x64 {}x{}/2", bench.precision(), size, size,
+                                         options.kernel, options.kernel);
     // A quarter of the pixels comes out, with a byte of index each.
     const double forward = in * element + in / 4 * (element + 1);
     bench.row(name + " forward", {.bytes = in * element * 1.25}, [&]() -> Bench::Call {
-      const Tensor x = activations(bench, shape);
+      const Tensor x = bench.activations(shape);
       return [x, options] {
         const NoGradGuard no_grad;
         max_pool2d(x, options);
       };
     });
     bench.row(name + " both ways", {.bytes = 2 * forward}, [&] {
-      return both_ways(activations(bench, shape), activations(bench, {shape[0], 28, 28, 64}),
+      return both_ways(bench.activations(shape), bench.activations({shape[0], size / 2, size / 2, 64}),
                        [options](const Tensor& x) { return max_pool2d(x, options); });
     });
   }
-  bench.row(fmt::format("global_pool {} 56x56x64 both ways", bench.precision()), {.bytes = 2 * in * element},
-            [&] {
-              return both_ways(activations(bench, shape), activations(bench, {shape[0], 64}),
+  bench.row(fmt::format("global_pool {} {}x{}x64 both ways", bench.precision(), size, size),
+            {.bytes = 2 * in * element}, [&] {
+              return both_ways(bench.activations(shape), bench.activations({shape[0], 64}),
                                [](const Tensor& x) { return global_avg_pool2d(x); });
             });
 }

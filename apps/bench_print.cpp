@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tern/apps/bench.h"
+#include "tern/core/cuda_support.h"
 #include "tern/core/parallel.h"
 #include "tern/cpu/isa.h"
 
@@ -64,6 +65,8 @@ std::string table_line(const BenchRow& row) {
 std::string to_json_text(const Bench& bench) {
   nlohmann::ordered_json out;
   out["processor"] = processor_name();
+  out["device"] = to_string(bench.settings.device);
+  if (!bench.settings.device.is_cpu()) out["gpu"] = cuda_support().devices.front();
   out["isa"] = cpu::to_string(cpu::active_isa());
   out["threads"] = num_threads();
   out["precision"] = bench.precision();

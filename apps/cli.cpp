@@ -367,8 +367,8 @@ int Cli::run(int argc, char** argv) {
   device_of(global);
   for (const auto& [sub, run] : commands_) {
     if (!sub->parsed()) continue;
-    check<DeviceError>(global.device == "cpu" || sub->get_name() == "train", "device cuda: tern ",
-                       sub->get_name(), " computes on the CPU; hint: use --device cpu");
+    check<DeviceError>(global.device == "cpu" || sub->get_name() == "train" || sub->get_name() == "bench",
+                       "device cuda: tern ", sub->get_name(), " computes on the CPU; hint: use --device cpu");
     Command command(*this, sub);
     return run(command);
   }

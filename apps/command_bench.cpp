@@ -8,6 +8,8 @@
 
 #include "tern/apps/bench.h"
 #include "tern/apps/commands.h"
+#include "tern/core/cuda_options.h"
+#include "tern/core/cuda_support.h"
 #include "tern/core/error.h"
 #include "tern/core/parallel.h"
 #include "tern/cpu/isa.h"
@@ -25,12 +27,19 @@ struct BenchOptions {
 struct Suite {
   const char* name;
   void (*run)(Bench&);
+  bool on_a_gpu = true;
 };
-constexpr Suite kSuites[] = {
-    {"steps", bench_steps},         {"gemm", bench_gemm},        {"conv", bench_conv},
-    {"norm", bench_norm},           {"pool", bench_pool},        {"loss", bench_loss},
-    {"optimizer", bench_optimizer}, {"train", bench_train},      {"infer", bench_infer},
-    {"triplet", bench_triplet},     {"overhead", bench_overhead}};
+constexpr Suite kSuites[] = {{"steps", bench_steps, false},
+                             {"gemm", bench_gemm},
+                             {"conv", bench_conv},
+                             {"norm", bench_norm},
+                             {"pool", bench_pool},
+                             {"loss", bench_loss},
+                             {"optimizer", bench_optimizer},
+                             {"train", bench_train},
+                             {"infer", bench_infer},
+                             {"triplet", bench_triplet, false},
+                             {"overhead", bench_overhead, false}};
 
 std::vector<std::string> suite_names() {
   std::vector<std::string> names = {"peaks"};
@@ -51,19 +60,44 @@ std::vector<std::string> chosen_models(const std::string& joined) {
   return models;
 }
 
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::string where_measured(const BenchSettings& settings) {
+  if (settings.device.is_cuda()) return cuda_support().devices.front();
+  return fmt::format("{} threads, {}", num_threads(), to_string(cpu::active_isa()));
+}
+
 void choose_isa(const std::string& name) {
   for (const auto isa :
        {cpu::Isa::Reference, cpu::Isa::Baseline, cpu::Isa::Avx2, cpu::Isa::Avx512, cpu::Isa::Amx})
     if (cpu::to_string(isa) == name) cpu::set_isa(isa);
 }
 
+void choose_device(const GlobalOptions& global, BenchOptions& options) {
+  BenchSettings& s = options.settings;
+  s.device = device_of(global);
+  s.precision = options.precision == "bf16" ? DType::BF16 : DType::F32;
+  s.tf32 = options.precision == "tf32";
+  if (s.device.is_cuda()) {
+    for (const Suite& suite : kSuites)
+      check(suite.on_a_gpu || !contains(options.suites, suite.name), "bench: ", suite.name,
+            " is measured on the CPU only; hint: without --device cuda");
+  } else {
+    check(!s.tf32, "bench: --precision tf32 is of GPUs; hint: --device cuda, or --precision f32");
+  }
+  CudaOptions cuda = cuda_options();
+  cuda.tf32 = s.tf32;
+  set_cuda_options(cuda);
+}
+
 int run_bench(const GlobalOptions& global, BenchOptions& options) {
   choose_isa(options.isa);
-  options.settings.precision = options.precision == "bf16" ? DType::BF16 : DType::F32;
+  choose_device(global, options);
   options.settings.models = chosen_models(options.models);
   const auto wanted = [&](const std::string& suite) {
-    return options.suites.empty() ||
-           std::find(options.suites.begin(), options.suites.end(), suite) != options.suites.end();
+    return options.suites.empty() || contains(options.suites, suite);
   };
   Bench bench(options.settings, [&](const BenchRow& row) {
     if (!global.json) std::cout << table_line(row) << std::flush;
@@ -71,14 +105,14 @@ int run_bench(const GlobalOptions& global, BenchOptions& options) {
   if (!global.json) std::cout << table_head();
   bench.measure_peaks(wanted("peaks"));
   for (const Suite& suite : kSuites) {
-    if (!wanted(suite.name)) continue;
+    if (!wanted(suite.name) || !(suite.on_a_gpu || options.settings.device.is_cpu())) continue;
     bench.begin_suite(suite.name);
     suite.run(bench);
   }
   if (global.json) std::cout << to_json_text(bench) << '\n';
   else
-    std::cout << fmt::format("{} threads, {}; of the peak: {:.0f} GFLOP/s, {:.1f} GB/s\n", num_threads(),
-                             to_string(cpu::active_isa()), bench.peaks().gflops, bench.peaks().gbps);
+    std::cout << fmt::format("{}; of the peak: {:.0f} GFLOP/s, {:.1f} GB/s\n",
+                             where_measured(options.settings), bench.peaks().gflops, bench.peaks().gbps);
   return 0;
 }
 
@@ -92,7 +126,9 @@ void add_bench(Cli& cli) {
       "  tern bench conv --only 3x3/1 --isa avx2 --json\n"
       "Times are of one call, after a warm-up, over rounds. The last column is the share of what the "
       "machine\n"
-      "does at best (peaks): multiply-adds of the instruction set in use, or the fastest stream of memory.",
+      "does at best (peaks): multiply-adds of the instruction set in use, or the fastest stream of memory.\n"
+      "With --device cuda all but steps, triplet and overhead run on the GPU; a round ends when it is done, "
+      "and\nthe best is a product of large matrices and a copy within its memory.",
       [&cli, options](Command&) { return run_bench(cli.global, *options); });
   std::string names;
   for (const auto& name : suite_names()) names += (names.empty() ? "" : ", ") + name;
@@ -101,7 +137,8 @@ void add_bench(Cli& cli) {
       .type("TEXT");
   sub.choice("--isa", options->isa, {"auto", "reference", "baseline", "avx2", "avx512", "amx"},
              "Instruction set");
-  sub.choice("--precision", options->precision, {"f32", "bf16"}, "Precision of activations");
+  sub.choice("--precision", options->precision, {"f32", "tf32", "bf16"},
+             "Precision of activations; tf32: f32 with rounded inputs, of GPUs");
   sub.text("--models", options->models,
            "Models of conv, train, infer and triplet, joined with commas (default all)")
       .type("NAMES");

@@ -21,4 +21,9 @@ void require_device(Device device) {
       [&] { cu::require_usable(device); });
 }
 
+void wait_for_device(Device device) {
+  on_device(
+      device, [] {}, [&] { cu::wait_for_device(device); });
+}
+
 }  // namespace tern

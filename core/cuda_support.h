@@ -25,8 +25,12 @@ CudaSupport cuda_support();
 // Throws DeviceError, saying what is missing and what to do, unless tensors can live on the device.
 void require_device(Device device);
 
+// Returns when everything that was issued to the device is done.
+void wait_for_device(Device device);
+
 namespace cu {
 CudaSupport cuda_support();
+void wait_for_device(Device device);
 void require_usable(Device device);
 }  // namespace cu
 

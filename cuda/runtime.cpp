@@ -77,6 +77,8 @@ void Runtime::synchronize() {
   TERN_CUDA_CALL(cudaStreamSynchronize(compute_.get()));
 }
 
+void wait_for_device(Device device) { runtime(device).synchronize(); }
+
 Runtime& runtime(Device device) {
   check<DeviceError>(device.is_cuda() && device.index >= 0 && device.index < kMaxDevices, "device ",
                      to_string(device), ": not a CUDA device that can be used; hint: cuda:0 to cuda:15");

@@ -74,6 +74,8 @@ TEST_F(Cli, ArgumentsThatAreMissingOrTooMany) {
 TEST_F(Cli, TheDeviceThatIsNotThere) {
   refuses({"--device", "cuda", "info"}, 8, {"CUDA", "--device cpu"});
   refuses({"train", "--device", "cuda"}, 8, {"CUDA", "--device cpu"});
+  refuses({"bench", "gemm", "--device", "cuda"}, 8, {"CUDA", "--device cpu"});
+  refuses({"bench", "gemm", "--precision", "tf32"}, 2, {"tf32", "--device cuda"});
 }
 
 TEST_F(Cli, FoldersThatCannotBeTrainedOn) {
