@@ -57,4 +57,5 @@ def main():
     measure.run(options, make)
 
 
-main()
+if __name__ == "__main__":
+    main()
