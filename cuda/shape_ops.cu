@@ -45,12 +45,20 @@ __global__ void permute_kernel(PermuteStrides strides, const T* x, T* y, int64_t
 }
 
 template <class T>
-__global__ void gather_rows_kernel(const T* x, const int64_t* index, T* y, int64_t width, int64_t n) {
+__device__ __forceinline__ T all_bits() {
+  if constexpr (sizeof(T) == 16) return make_uint4(~0u, ~0u, ~0u, ~0u);
+  else return static_cast<T>(~T{});
+}
+
+// A row that is not there gives bits of ones: NaN where elements are floating.
+template <class T>
+__global__ void gather_rows_kernel(const T* x, const int64_t* index, T* y, int64_t rows, int64_t width,
+                                   int64_t n) {
   const int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = first; i < n; i += step) {
-    const int64_t row = divide(i, width);
-    y[i] = x[index[row] * width + i - row * width];
+    const int64_t row = divide(i, width), from = index[row];
+    y[i] = from >= 0 && from < rows ? x[from * width + i - row * width] : all_bits<T>();
   }
 }
 
@@ -111,7 +119,7 @@ void gather_rows(const Tensor& x, const Tensor& index, const Tensor& y) {
   const int64_t word = common_word({address_of(x.raw_data()), address_of(y.raw_data()), bytes});
   with_word(word, [&]<class T>(T) {
     launch("gather_rows", gather_rows_kernel<T>, blocks_for(rows * (bytes / word)), dim3(kBlock), 0,
-           stream_of(y), input<T>(x), input<int64_t>(index), output<T>(y), bytes / word,
+           stream_of(y), input<T>(x), input<int64_t>(index), output<T>(y), x.size(0), bytes / word,
            rows * (bytes / word));
   });
 }

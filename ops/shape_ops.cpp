@@ -252,6 +252,8 @@ Tensor gather_rows(const Tensor& x, const Tensor& index) {
   check<DTypeError>(index.dtype() == DType::I64, "gather_rows: the index must be i64, got ", index.dtype());
   check<ShapeError>(index.rank() == 1 && x.rank() >= 1, "gather_rows: index ", index.shape(), ", input ",
                     x.shape());
+  check<DeviceError>(index.device() == x.device(), "gather_rows: input on ", x.device(), ", index on ",
+                     index.device());
   if (index.device().is_cpu()) {
     for (int64_t i = 0; i < index.numel(); ++i) {
       const int64_t row = index.data<int64_t>()[i];

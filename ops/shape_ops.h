@@ -35,7 +35,8 @@ Tensor permute(const Tensor& x, std::initializer_list<int> axes);
 Tensor permute(const Tensor& x, std::span<const int> axes);
 Tensor transpose(const Tensor& x, int axis_a = -2, int axis_b = -1);
 Tensor flatten(const Tensor& x);
-// index: i64 [M]; x[N, ..] -> y[M, ..]. Throws ShapeError for an index outside of 0 .. N-1.
+// index: i64 [M]; x[N, ..] -> y[M, ..]. Throws ShapeError for an index outside of 0 .. N-1; on a GPU, which
+// is not waited for, such a row is NaN (every bit set) and has no gradient.
 Tensor gather_rows(const Tensor& x, const Tensor& index);
 
 // A block copy between two tensors seen as [outer, rows, row_bytes]: rows [from, from + count) of src to

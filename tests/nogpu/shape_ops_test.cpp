@@ -2,6 +2,8 @@
 
 #include "tern/ops/shape_ops.h"
 
+#include <cmath>
+
 #include "tern/ops/broadcast.h"
 #include "tern/ops/compare.h"
 #include "tern/ops/creation.h"
@@ -124,6 +126,26 @@ TEST(NoGpuShapeOps, GathersRowsAndAddsGradientsInOrder) {
       expect_parity([](const Tensors& x) { return gather_rows(x[0], x[1]); },
                     {random_tensor({6, width}, dtype), random_ints({25}, DType::I64, 5, 0, 5)},
                     {.tolerance = 0, .gradient_tolerance = dtype == DType::F32 ? 0 : 1e-2});
+}
+
+// The range is not checked by waiting for the index.
+TEST(NoGpuShapeOps, RowsThatAreNotThereAreNaNAndHaveNoGradient) {
+  for (const int64_t width : {1, 3, 4}) {
+    Tensor x = random_tensor({6, width}).to(kCuda);
+    x.set_requires_grad();
+    const int64_t rows[] = {5, 6, -1, 0};
+    const Tensor index = Tensor::from_data(std::span<const int64_t>(rows), {4}).to(kCuda);
+    const Tensor y = gather_rows(x, index);
+    const std::vector<double> from = x.to_vector(), values = y.to_vector();
+    const auto at = [&](int64_t row, int64_t k) { return static_cast<size_t>(row * width + k); };
+    for (int64_t k = 0; k < width; ++k) {
+      EXPECT_EQ(values[at(0, k)], from[at(5, k)]);
+      EXPECT_TRUE(std::isnan(values[at(1, k)]) && std::isnan(values[at(2, k)]));
+      EXPECT_EQ(values[at(3, k)], from[at(0, k)]);
+    }
+    y.backward(random_tensor({4, width}).to(kCuda));
+    for (const double g : slice(x.grad(), 1, 5).to_vector()) EXPECT_EQ(g, 0);
+  }
 }
 
 }  // namespace
