@@ -4,51 +4,16 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <deque>
-#include <functional>
-#include <map>
-#include <memory>
-#include <set>
-#include <vector>
+#include <utility>
 
 #include "tern/tests/nogpu/checker.h"
 #include "tern/tests/nogpu/emulator.h"
 #include "tern/tests/nogpu/grid.h"
 #include "tern/tests/nogpu/library_memory.h"
+#include "tern/tests/nogpu/streams.h"
 
 namespace nogpu {
-namespace {
 
-using Work = std::function<void()>;
-
-struct Stream;
-struct Operation {
-  Work run;
-  Stream* other = nullptr;  // waits until this stream has done `upto` operations
-  int64_t upto = 0;
-};
-struct Graph {
-  std::vector<Operation> operations;
-};
-struct Stream {
-  std::deque<Operation> queue;
-  int64_t issued = 0, done = 0;
-  bool draining = false;
-  std::unique_ptr<Graph> capture;
-};
-struct Event {
-  Stream* stream = nullptr;
-  int64_t upto = 0;
-};
-
-struct World {
-  Machine machine;
-  std::set<Stream*> streams;
-  std::map<void*, size_t> device, host;
-  int64_t device_bytes = 0, mallocs = 0, handles = 0;
-  std::string fault_text;
-  cudaError_t last = cudaSuccess;
-};
 World& world() {
   static auto* all = new World;
   return *all;
@@ -81,10 +46,7 @@ void drain_all() {
 }
 
 void put(Stream* stream, Operation operation) {
-  if (stream->capture) {
-    stream->capture->operations.push_back(std::move(operation));
-    return;
-  }
+  if (put_in_capture(stream, operation)) return;
   stream->queue.push_back(std::move(operation));
   ++stream->issued;
 }
@@ -94,21 +56,16 @@ cudaError_t result(cudaError_t status) {
   return status;
 }
 
-// Runs f; a fault becomes the error that a GPU would report at this call. What is still queued is dropped.
-template <class F>
-cudaError_t guarded(F&& f) {
-  try {
-    f();
-    return cudaSuccess;
-  } catch (const Fault& fault) {
-    world().fault_text = fault.what();
-    for (Stream* stream : world().streams) {
-      stream->queue.clear();
-      stream->done = stream->issued;
-    }
-    return result(cudaErrorLaunchFailure);
+cudaError_t fail(const Fault& fault) {
+  world().fault_text = fault.what();
+  for (Stream* stream : world().streams) {
+    stream->queue.clear();
+    stream->done = stream->issued;
   }
+  return result(cudaErrorLaunchFailure);
 }
+
+namespace {
 
 bool is_page_locked(const void* data, size_t bytes) {
   const auto& host = world().host;
@@ -195,6 +152,11 @@ const char* cudaGetErrorName(cudaError_t status) {
     case cudaErrorLaunchFailure: return "cudaErrorLaunchFailure";
     case cudaErrorNoDevice: return "cudaErrorNoDevice";
     case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
+    case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
+    case cudaErrorStreamCaptureUnjoined: return "cudaErrorStreamCaptureUnjoined";
+    case cudaErrorStreamCaptureIsolation: return "cudaErrorStreamCaptureIsolation";
+    case cudaErrorCapturedEvent: return "cudaErrorCapturedEvent";
     default: return "an error of the stand-in";
   }
 }
@@ -204,6 +166,7 @@ const char* cudaGetErrorString(cudaError_t status) {
 
 cudaError_t cudaMalloc(void** data, size_t bytes) {
   World& w = world();
+  if (const auto refused = refuse_in_capture("cudaMalloc")) return *refused;
   ++w.mallocs;
   if (w.device_bytes + static_cast<int64_t>(bytes) > w.machine.memory)
     return result(cudaErrorMemoryAllocation);
@@ -214,6 +177,7 @@ cudaError_t cudaMalloc(void** data, size_t bytes) {
 }
 cudaError_t cudaFree(void* data) {
   if (!data) return cudaSuccess;
+  if (const auto refused = refuse_in_capture("cudaFree")) return *refused;
   return guarded([&] {
     drain_all();  // as the real one: nothing may still use the memory
     const auto found = world().device.find(data);
@@ -225,11 +189,13 @@ cudaError_t cudaFree(void* data) {
   });
 }
 cudaError_t cudaMallocHost(void** data, size_t bytes) {
+  if (const auto refused = refuse_in_capture("cudaMallocHost")) return *refused;
   *data = std::malloc(bytes);
   world().host.emplace(*data, bytes);
   return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* data) {
+  if (const auto refused = refuse_in_capture("cudaFreeHost")) return *refused;
   const cudaError_t status = guarded([] { drain_all(); });
   world().host.erase(data);
   std::free(data);
@@ -257,6 +223,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (const auto refused = refuse_wait_for(stream)) return *refused;
   return guarded([&] { drain(stream_of(stream), stream_of(stream)->issued); });
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
@@ -267,10 +234,12 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return status;
 }
 cudaError_t cudaDeviceSynchronize() {
+  if (const auto refused = refuse_in_capture("cudaDeviceSynchronize")) return *refused;
   return guarded([] { drain_all(); });
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   const auto* e = reinterpret_cast<Event*>(event);
+  if (const auto answered = wait_in_capture(stream_of(stream), *e)) return *answered;
   if (e->stream) put(stream_of(stream), {{}, e->stream, e->upto});
   return cudaSuccess;
 }
@@ -286,11 +255,13 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  *reinterpret_cast<Event*>(event) = {stream_of(stream), stream_of(stream)->issued};
+  *reinterpret_cast<Event*>(event) = recorded_event(stream_of(stream));
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const auto* e = reinterpret_cast<Event*>(event);
+  if (e->capture)
+    return invalidate(cudaErrorCapturedEvent, "the host waits for an event of a captured stream");
   return guarded([&] {
     if (e->stream) drain(e->stream, e->upto);
   });

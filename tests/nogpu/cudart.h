@@ -6,6 +6,10 @@
 // needs. A missing wait therefore gives a stale value every time, not once in a thousand runs. A fault makes
 // the call that waited return cudaErrorLaunchFailure, whose text is the fault's. Copies demand what real ones
 // do: device memory that is alive, and page-locked host memory.
+//
+// While a stream is captured, work is kept for the graph. What CUDA refuses then is refused and ends the
+// capture: waiting for a captured stream or event, asking the driver for memory unless the thread's mode is
+// relaxed, streams that are not tied together by events.
 
 #include <cstdint>
 #include <string>
@@ -28,5 +32,7 @@ int64_t live_handles();      // streams, events and graphs alive
 int64_t queued_operations();
 // What ended the last grid, "" if nothing did; cleared by reading.
 std::string take_fault();
+// What was wrong about the latest capture, "" if nothing was; cleared by reading.
+std::string take_capture_mistake();
 
 }  // namespace nogpu
