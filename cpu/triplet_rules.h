@@ -70,8 +70,8 @@ int64_t mine_negative(const BatchTripletGeometry& g, int64_t anchor, int64_t p, 
       std::vector<int64_t> found;
       row.violators(p, found);
       if (found.empty()) return -1;
-      const auto at =
-          uniform_below(mining_bits(g.options, g.n, anchor, p), static_cast<uint32_t>(found.size()));
+      const auto at = uniform_below(mining_bits(g.options.seed, g.options.step, g.n, anchor, p),
+                                    static_cast<uint32_t>(found.size()));
       std::nth_element(found.begin(), found.begin() + at, found.end());
       return found[at];
     }
@@ -94,7 +94,7 @@ void mine_anchor(const BatchTripletGeometry& g, int64_t anchor, Row& row, Emit&&
     if (row.positives().empty()) return;
     const NegativeWeights<Row> weights(g, row);
     for (const int64_t p : row.positives()) {
-      const int64_t n = weights.draw(mining_bits(g.options, g.n, anchor, p));
+      const int64_t n = weights.draw(mining_bits(g.options.seed, g.options.step, g.n, anchor, p));
       if (n >= 0) emit(p, n);
     }
     return;

@@ -1,6 +1,8 @@
 #include "tern/cuda/allocator.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "tern/core/error.h"
 #include "tern/cuda/error.h"
@@ -14,6 +16,19 @@ constexpr int64_t kSegment = int64_t{2} << 20;
 
 int64_t round_up(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
+// In its scope this thread may ask the driver for memory although one of its streams is recorded: the call is
+// no part of the graph, which only keeps the address.
+class RelaxedCapture {
+ public:
+  RelaxedCapture() { TERN_CUDA_CALL(cudaThreadExchangeStreamCaptureMode(&mode_)); }
+  ~RelaxedCapture() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  RelaxedCapture(const RelaxedCapture&) = delete;
+  RelaxedCapture& operator=(const RelaxedCapture&) = delete;
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
 }  // namespace
 
 CachingAllocator::~CachingAllocator() {
@@ -24,7 +39,7 @@ CachingAllocator::~CachingAllocator() {
 void* CachingAllocator::allocate(int64_t bytes) {
   const int64_t rounded = std::max(round_up(bytes, kGranule), kGranule);
   std::lock_guard lock(mutex_);
-  auto block = caching_ ? take_free(rounded) : take_alone(bytes);
+  auto block = caching_ || pool_ != 0 ? take_free(rounded) : take_alone(bytes);
   if (block == blocks_.end()) block = new_segment(rounded);
   if (block->second.kept) split(block, rounded);
   block->second.used = true;
@@ -47,13 +62,13 @@ void CachingAllocator::deallocate(void* data) noexcept {
   if (!block->second.first) {
     const auto before = std::prev(block);
     if (!before->second.used) {
-      free_.erase({before->second.bytes, before->first});
+      free_.erase(entry_of(before));
       join_next(before);
       block = before;
     }
   }
   try {
-    free_.emplace(block->second.bytes, block->first);
+    free_.insert(entry_of(block));
   } catch (...) {
     // No memory on the host for the list's entry: the block is lost for reuse, nothing else is wrong.
   }
@@ -76,6 +91,27 @@ void CachingAllocator::release_cached() {
   release_locked();
 }
 
+int CachingAllocator::begin_pool() {
+  std::lock_guard lock(mutex_);
+  check(pool_ == 0, "cuda: memory pools do not nest");
+  return pool_ = ++last_pool_;
+}
+void CachingAllocator::end_pool() {
+  std::lock_guard lock(mutex_);
+  pool_ = 0;
+}
+void CachingAllocator::drop_pool(int pool) noexcept {
+  std::lock_guard lock(mutex_);
+  for (auto block = blocks_.begin(); block != blocks_.end(); ++block) {
+    if (block->second.pool != pool) continue;
+    auto entry = free_.extract(entry_of(block));  // relinked: nothing is allocated
+    block->second.pool = 0;
+    if (entry.empty()) continue;
+    entry.value() = entry_of(block);
+    free_.insert(std::move(entry));
+  }
+}
+
 CachingAllocator::Blocks::iterator CachingAllocator::take_alone(int64_t bytes) {
   auto* data = static_cast<char*>(ask_driver(std::max<int64_t>(bytes, 1)));
   stats_.cached += bytes;
@@ -83,9 +119,9 @@ CachingAllocator::Blocks::iterator CachingAllocator::take_alone(int64_t bytes) {
 }
 
 CachingAllocator::Blocks::iterator CachingAllocator::take_free(int64_t bytes) {
-  const auto found = free_.lower_bound({bytes, nullptr});
-  if (found == free_.end()) return blocks_.end();
-  const auto block = blocks_.find(found->second);
+  const auto found = free_.lower_bound({pool_, bytes, nullptr});
+  if (found == free_.end() || found->pool != pool_) return blocks_.end();
+  const auto block = blocks_.find(found->data);
   free_.erase(found);
   return block;
 }
@@ -94,14 +130,16 @@ CachingAllocator::Blocks::iterator CachingAllocator::new_segment(int64_t bytes) 
   const int64_t segment = bytes <= kSmall ? kSegment : round_up(bytes, kSegment);
   auto* data = static_cast<char*>(ask_driver(segment));
   stats_.cached += segment;
-  return blocks_.emplace(data, Block{segment, false, true}).first;
+  return blocks_.emplace(data, Block{segment, false, true, true, pool_}).first;
 }
 
 void* CachingAllocator::ask_driver(int64_t bytes) {
   void* data = nullptr;
   TERN_CUDA_CALL(cudaSetDevice(device_));
+  std::optional<RelaxedCapture> relaxed;
+  if (pool_ != 0) relaxed.emplace();
   cudaError_t status = cudaMalloc(&data, static_cast<size_t>(bytes));
-  if (status == cudaErrorMemoryAllocation) {
+  if (status == cudaErrorMemoryAllocation && pool_ == 0) {
     cudaGetLastError();
     release_locked();
     status = cudaMalloc(&data, static_cast<size_t>(bytes));
@@ -120,15 +158,14 @@ void CachingAllocator::split(Blocks::iterator block, int64_t bytes) {
   if (rest < kGranule) return;
   block->second.bytes = bytes;
   char* const data = block->first + bytes;
-  blocks_.emplace(data, Block{rest, false, false});
-  free_.emplace(rest, data);
+  free_.insert(entry_of(blocks_.emplace(data, Block{rest, false, false, true, block->second.pool}).first));
 }
 
 // A free block swallows the next one of its segment where that is free too; the caller lists the result.
 void CachingAllocator::join_next(Blocks::iterator block) {
   const auto next = std::next(block);
   if (next == blocks_.end() || next->second.first || next->second.used) return;
-  free_.erase({next->second.bytes, next->first});
+  free_.erase(entry_of(next));
   block->second.bytes += next->second.bytes;
   blocks_.erase(next);
 }
@@ -144,9 +181,9 @@ void CachingAllocator::release_locked() {
   for (auto block = blocks_.begin(); block != blocks_.end();) {
     const auto next = std::next(block);
     const bool whole = next == blocks_.end() || next->second.first;
-    if (block->second.first && !block->second.used && whole) {
+    if (block->second.first && !block->second.used && whole && block->second.pool == 0) {
       stats_.cached -= block->second.bytes;
-      free_.erase({block->second.bytes, block->first});
+      free_.erase(entry_of(block));
       TERN_CUDA_CALL(cudaFree(block->first));
       blocks_.erase(block);
     }

@@ -12,14 +12,17 @@
 //
 // All kernels run on one stream, so a block may be handed out again while the kernel that used it last still
 // runs: the next user's kernel comes after it. A copy on another stream waits for an event (cuda/staging.h).
-// Where the driver refuses, all whole segments that are free go back to it and the request is tried once
-// more; then MemoryError says what was asked for, what is in use and what the device has.
+// Between begin_pool and end_pool, while the device records a graph (cuda/step_graph.cpp), every block comes
+// from memory that no other request gets until the pool is dropped: a replay uses the same addresses again.
+// The driver is asked in the mode in which that is allowed, and nothing goes back to it. Where the driver
+// refuses, all whole segments that are free go back to it and the request is tried once more; then
+// MemoryError says what was asked for, what is in use and what the device has.
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <mutex>
 #include <set>
-#include <utility>
 
 #include "tern/core/allocator.h"
 
@@ -37,6 +40,10 @@ class CachingAllocator {
   MemoryStats stats() const;
   void reset_peak();
   void release_cached();  // hands free segments back; waits for the device
+  // One at a time, after release_cached. Gives the pool's number.
+  int begin_pool();
+  void end_pool();
+  void drop_pool(int pool) noexcept;  // its memory, free or in use, is everyone's again
   // Off: every block that follows is a cudaMalloc of its own and exactly as large as asked for, so that tools
   // which watch memory (compute-sanitizer, the emulator) see where it ends. Slow.
   void set_caching(bool on);
@@ -47,8 +54,18 @@ class CachingAllocator {
     bool used;
     bool first;        // starts a segment: never joined to the block before it
     bool kept = true;  // goes back to the driver when it is freed if not
+    int pool = 0;      // 0: everyone's
   };
   using Blocks = std::map<char*, Block>;
+  struct FreeBlock {
+    int pool;
+    int64_t bytes;
+    char* data;
+    friend auto operator<=>(const FreeBlock&, const FreeBlock&) = default;
+  };
+  static FreeBlock entry_of(Blocks::const_iterator block) {
+    return {block->second.pool, block->second.bytes, block->first};
+  }
 
   Blocks::iterator take_alone(int64_t bytes);
   Blocks::iterator take_free(int64_t bytes);
@@ -63,8 +80,9 @@ class CachingAllocator {
   int device_;
   bool caching_ = true;
   mutable std::mutex mutex_;
-  Blocks blocks_;                             // by address
-  std::set<std::pair<int64_t, char*>> free_;  // by size, then address
+  int pool_ = 0, last_pool_ = 0;  // that blocks are taken from now; the latest made
+  Blocks blocks_;                 // by address
+  std::set<FreeBlock> free_;      // by pool, size, then address
   MemoryStats stats_;
 };
 

@@ -95,7 +95,8 @@ PreparedBatch prepare_batch(const BatchTripletGeometry& g, const Tensor& u, cons
              .gram = p.gram.defined() ? output<float>(p.gram) : nullptr,
              .n = g.n,
              .d = g.d,
-             .options = g.options};
+             .options = g.options,
+             .step = draw_step(u.device(), g.options.step)};
   return p;
 }
 

@@ -12,8 +12,9 @@ constexpr int kWords = 4;  // of a Philox block
 
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    dropout_kernel(DropoutFormula<float> formula, const T* x, T* y, int64_t n, bool vectors) {
+    dropout_kernel(DropoutFormula<float> formula, DrawStep at, const T* x, T* y, int64_t n, bool vectors) {
   constexpr int kEach = kPerVector<T>;
+  formula.step = at.now();
   const int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   const int64_t whole = vectors ? n / kEach : 0;
@@ -47,7 +48,8 @@ void dropout(const DropoutOptions& options, const Tensor& x, const Tensor& y) {
   on_activation("dropout", x.dtype(), [&]<class T>(T) {
     const bool vectors = aligned_to_vector(input<T>(x), input<T>(y));
     launch("dropout", dropout_kernel<T>, blocks_for(x.numel(), vectors ? kPerVector<T> : kWords),
-           dim3(kBlock), 0, stream_of(x), formula, input<T>(x), output<T>(y), x.numel(), vectors);
+           dim3(kBlock), 0, stream_of(x), formula, draw_step(x.device(), options.step, options.per_step),
+           input<T>(x), output<T>(y), x.numel(), vectors);
   });
 }
 

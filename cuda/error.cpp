@@ -17,14 +17,6 @@ bool is_sticky(cudaError_t status) {
          status == cudaErrorIllegalInstruction || status == cudaErrorInvalidAddressSpace;
 }
 
-bool sync_after_launch() {
-  static const bool on = [] {
-    const char* text = std::getenv("TERN_SYNC");
-    return text && std::string_view(text) == "1";
-  }();
-  return on;
-}
-
 [[noreturn]] void fail(cudaError_t status, std::string_view call) {
   const std::string text = concat_text("cuda: ", call, " failed: ", cudaGetErrorName(status), " (",
                                        cudaGetErrorString(status), ")");
@@ -61,9 +53,17 @@ void check_cublas(cublasStatus_t status, const char* call) {
                                 vendor::cublaslt().GetStatusString(status), ")"));
 }
 
+bool waits_after_launches() {
+  static const bool on = [] {
+    const char* text = std::getenv("TERN_SYNC");
+    return text && std::string_view(text) == "1";
+  }();
+  return on;
+}
+
 void check_launch(const char* kernel, cudaStream_t stream) {
   cudaError_t status = cudaGetLastError();
-  if (status == cudaSuccess && sync_after_launch()) status = cudaStreamSynchronize(stream);
+  if (status == cudaSuccess && waits_after_launches()) status = cudaStreamSynchronize(stream);
   if (status == cudaSuccess) [[likely]]
     return;
   fail(status, concat_text("kernel ", kernel));

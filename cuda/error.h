@@ -18,6 +18,7 @@ void check_cublas(cublasStatus_t status, const char* call);
 // Called after every kernel launch. A launch that was refused throws, naming the kernel. With TERN_SYNC=1 it
 // also waits for the kernel, so that a fault inside it is reported here and not by some later call.
 void check_launch(const char* kernel, cudaStream_t stream);
+bool waits_after_launches();  // TERN_SYNC=1
 
 }  // namespace tern::cu
 

@@ -77,6 +77,17 @@ T* output(const Tensor& y) {  // counts as a change of y's storage
   return static_cast<T*>(y.raw_data());
 }
 
+// The training step in the address of random draws: the one given, and, where the launch is recorded, as many
+// times `each` more as it is replayed steps later (core/device_step.h).
+struct DrawStep {
+  uint64_t given, each;
+  const int64_t* later;
+  __device__ uint64_t now() const { return later ? given + static_cast<uint64_t>(*later) * each : given; }
+};
+inline DrawStep draw_step(Device device, uint64_t given, uint64_t each = 1) {
+  return {given, each, runtime(device).steps_later()};
+}
+
 // body(float{}) or body(bfloat16{}) by the type of the activations.
 template <class Body>
 void on_activation(const char* op, DType dtype, Body&& body) {

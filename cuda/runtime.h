@@ -55,6 +55,11 @@ class Runtime {
 
   void synchronize();  // waits until both streams are done
 
+  // While work is recorded (cuda/step_graph.cpp): where a kernel finds how many steps after it is replayed;
+  // else null.
+  const int64_t* steps_later() const { return steps_later_; }
+  void set_steps_later(const int64_t* on_device) { steps_later_ = on_device; }
+
  private:
   int device_;
   DeviceProperties properties_;
@@ -67,6 +72,7 @@ class Runtime {
   std::mutex plans_mutex_, cudnn_mutex_;
   std::unique_ptr<dnn::PlanCache> dnn_plans_;
   std::unique_ptr<GemmPlans> gemm_plans_;
+  const int64_t* steps_later_ = nullptr;
 };
 
 // The runtime of a device, which becomes the calling thread's current one. Throws DeviceError, saying what is

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tern/core/error.h"
+
 namespace tern::cu {
 
 // The buffer used longest ago, free to be written.
@@ -18,7 +20,15 @@ Staging::Slot& Staging::next_slot() {
   return slot;
 }
 
+void Staging::refuse_while_recorded(const char* what) const {
+  cudaStreamCaptureStatus status{};
+  TERN_CUDA_CALL(cudaStreamIsCapturing(compute_, &status));
+  check<DeviceError>(status == cudaStreamCaptureStatusNone, "cuda: ", what,
+                     " cannot be part of a step that is recorded and replayed");
+}
+
 void Staging::upload(void* device, const void* host, int64_t bytes) {
+  refuse_while_recorded("an upload");
   std::lock_guard lock(mutex_);
   auto* to = static_cast<char*>(device);
   const auto* from = static_cast<const char*>(host);
@@ -39,6 +49,7 @@ void Staging::upload(void* device, const void* host, int64_t bytes) {
 }
 
 void Staging::download(void* host, const void* device, int64_t bytes) {
+  refuse_while_recorded("a number that the host waits for");
   std::lock_guard lock(mutex_);
   auto* to = static_cast<char*>(host);
   const auto* from = static_cast<const char*>(device);

@@ -7,8 +7,9 @@
 //             record the buffer's event; the compute stream waits for the event
 //   download  copy on the compute stream, which has computed the bytes; wait; memcpy out
 //
-// A target of an upload may be memory that a kernel on the compute stream still uses: the copy stream
-// therefore waits for the compute stream first.
+// Neither can be part of work that is recorded (cuda/step_graph.cpp): both throw DeviceError there, before
+// anything is queued. A target of an upload may be memory that a kernel on the compute stream still uses: the
+// copy stream therefore waits for the compute stream first.
 
 #include <cuda_runtime_api.h>
 
@@ -36,6 +37,7 @@ class Staging {
     std::unique_ptr<EventHandle> sent;  // of the last upload out of buffer
   };
   Slot& next_slot();
+  void refuse_while_recorded(const char* what) const;
 
   cudaStream_t copy_, compute_;
   std::mutex mutex_;

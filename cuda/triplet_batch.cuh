@@ -12,6 +12,7 @@
 
 #include "tern/cuda/block.cuh"
 #include "tern/cuda/exact_distance.cuh"
+#include "tern/cuda/kernel.h"
 #include "tern/ops/batch_triplet_loss.h"
 
 namespace tern::cu {
@@ -27,10 +28,14 @@ struct TripletBatch {
   float* gram;            // [n,n]; null where nobody asks
   int64_t n, d;
   BatchTripletOptions options;
+  DrawStep step;
 
   __device__ bool finite() const { return summary[1] != 0; }
   __device__ bool is_positive(int64_t a, int64_t j) const { return j != a && labels[j] == labels[a]; }
   __device__ bool is_negative(int64_t a, int64_t j) const { return labels[j] != labels[a]; }
+  __device__ uint32_t bits(int64_t anchor, int64_t positive) const {
+    return mining_bits(options.seed, step.now(), n, anchor, positive);
+  }
   __device__ double exact(int64_t i, int64_t j) const { return exact_squared(u + i * d, u + j * d, d); }
 };
 

@@ -89,7 +89,7 @@ __device__ int64_t random_violator(const TripletRow& row, int64_t p, double squa
   for (int64_t base = 0; base < row.b.n; base += kWarp)
     count += __popc(__ballot_sync(kFullMask, violates(base + lane_of_thread())));
   if (count == 0) return -1;
-  int64_t left = uniform_below(mining_bits(row.b.options, row.b.n, row.a, p), static_cast<uint32_t>(count));
+  int64_t left = uniform_below(row.b.bits(row.a, p), static_cast<uint32_t>(count));
   for (int64_t base = 0; base < row.b.n; base += kWarp) {
     unsigned found = __ballot_sync(kFullMask, violates(base + lane_of_thread()));
     if (left >= __popc(found)) {

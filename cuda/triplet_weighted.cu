@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(kAnchorThreads, 1)
       int32_t mine = -1;
       for (; positives != 0; positives &= positives - 1) {
         const int bit = __ffs(static_cast<int>(positives)) - 1;
-        const uint32_t bits = mining_bits(b.options, b.n, a, base + bit);
+        const uint32_t bits = b.bits(a, base + bit);
         const int64_t n = draw(b, row, before, static_cast<double>(uniform01(bits)) * total);
         if (lane == bit) mine = static_cast<int32_t>(n);
       }

@@ -176,7 +176,11 @@ Dropout::Dropout(DropoutOptions options) : p_(options.p), key_(init_key()) {
 Tensor Dropout::forward(const Tensor& x) {
   if (!training() || p_ == 0) return x;
   constexpr uint64_t kCallsPerStep = 1 << 12;
-  return dropout(x, {.p = p_, .training = true, .seed = key_, .step = step_ * kCallsPerStep + calls_++});
+  return dropout(x, {.p = p_,
+                     .training = true,
+                     .seed = key_,
+                     .step = step_ * kCallsPerStep + calls_++,
+                     .per_step = kCallsPerStep});
 }
 std::string Dropout::describe() const { return concat_text("Dropout(", p_, ")"); }
 

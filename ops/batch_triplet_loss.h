@@ -68,7 +68,7 @@ struct BatchTripletOptions {
   bool soft_margin = false;              // the margin then only bounds what SemiHard and RandomViolator mine
   std::optional<Reduction> reduction{};  // default: MeanNonZero for BatchAll, else Mean
   uint64_t seed = 0;                     // with step, the address of the random rules' draws
-  uint64_t step = 0;
+  uint64_t step = 0;                     // of training; n more in a recording replayed n steps later
 };
 
 struct BatchTripletResult {

@@ -18,6 +18,9 @@ struct DropoutOptions {
   bool training = true;
   uint64_t seed = 0;
   uint64_t step = 0;  // < 2^60
+  // How many of these numbers a training step has: where one is recorded and replayed n steps later, this
+  // dropout draws at step + n per_step (core/device_step.h).
+  uint64_t per_step = 1;
 };
 
 Tensor dropout(const Tensor& x, DropoutOptions options);

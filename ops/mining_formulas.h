@@ -47,9 +47,9 @@ HD double gram_error(int64_t d, double norms) {
 // Pairs with d^2 below this fraction of |a|^2 + |b|^2 are computed directly where f32 distances are used.
 inline constexpr float kNearFraction = 1e-3f;
 
-HD uint32_t mining_bits(const BatchTripletOptions& options, int64_t n, int64_t anchor, int64_t positive) {
-  return Philox{options.seed, RandomStream::Mining}
-      .block(options.step, static_cast<uint32_t>(anchor * n + positive))
+HD uint32_t mining_bits(uint64_t seed, uint64_t step, int64_t n, int64_t anchor, int64_t positive) {
+  return Philox{seed, RandomStream::Mining}
+      .block(step, static_cast<uint32_t>(anchor * n + positive))
       .value[0];
 }
 
