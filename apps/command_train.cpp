@@ -142,6 +142,7 @@ int run_train(const GlobalOptions& global, Command& command, TrainFlags& flags) 
   if (flags.train.resume.empty() && !flags.dry_run) check_new_run(directory);
   use_native_sizes(command, flags);
   flags.train.device = device_of(global);
+  flags.train.graph = flags.train.device.is_cuda();  // the networks of models/ do the same at each step
   flags.people.synthetic.size = std::min(flags.train.preprocess.size, kLargestFace);
   std::vector<std::string> notes;
   const People people = open(flags, notes);

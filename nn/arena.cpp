@@ -50,10 +50,14 @@ ParameterArena::ParameterArena(std::vector<Tensor> parameters) : parameters_(std
     parameters_[i].storage().rehome(Ref<Storage>(&flat_.storage()), offsets_[i] * size_of(DType::F32));
 }
 
+bool ParameterArena::in_place(int64_t i) const {
+  return parameters_[static_cast<size_t>(i)].storage().data() ==
+         static_cast<float*>(flat_.raw_data()) + offset(i);
+}
+
 void ParameterArena::check_in_place(int64_t i) const {
   const Tensor& p = parameters_[static_cast<size_t>(i)];
-  check<UsageError>(p.storage().data() == static_cast<float*>(flat_.raw_data()) + offset(i),
-                    "optimizer: ", parameter_name(p, i),
+  check<UsageError>(in_place(i), "optimizer: ", parameter_name(p, i),
                     " has been moved, by another optimizer or to another device; hint: make the "
                     "optimizer last, and one for each parameter");
 }

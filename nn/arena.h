@@ -22,6 +22,7 @@ class ParameterArena {
 
   // Throws UsageError if a parameter's bytes have been moved elsewhere since, by another arena.
   void check_in_place(int64_t i) const;
+  bool in_place(int64_t i) const;
 
   // A zero-filled range like this one, for a state of the optimizer; and one parameter's part of such a
   // range.

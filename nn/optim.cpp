@@ -4,6 +4,7 @@
 #include <set>
 
 #include "tern/core/autograd.h"
+#include "tern/ops/step_guard.h"
 
 namespace tern::nn {
 namespace {
@@ -34,15 +35,6 @@ std::vector<std::string> keys_for(const std::vector<Tensor>& parameters) {
 }
 
 }  // namespace
-
-// The gradients of one step: kept alive, and their norm. Their tiles, group by group, are in tiles_.
-struct Optimizer::Gradients {
-  std::vector<Tensor> tensors;  // by parameter; undefined: no update
-  std::vector<int64_t> group_ends;
-  GradientNorm norm;
-
-  double value() const { return norm.total.to_vector()[0]; }  // waits for the device
-};
 
 Optimizer::Optimizer(std::vector<ParameterGroup> groups, OptimizerSettings settings,
                      std::vector<std::string> state_names)
@@ -84,63 +76,104 @@ void Optimizer::zero_grad() {
   for (Tensor& p : all_) p.clear_grad();
 }
 
-Optimizer::Gradients Optimizer::gather() const {
-  Gradients g;
-  g.tensors.resize(all_.size());
-  tiles_.clear();
+Optimizer::Update Optimizer::make_update() const {
+  Update update;
+  int64_t tiles = 0;
+  for (const Tensor& p : all_) tiles += (p.numel() + kOptimizerTile - 1) / kOptimizerTile;
+  update.tiles.reserve(all_[0].device(), tiles);
+  return update;
+}
+
+void Optimizer::gather(Update& u) const {
+  u.moves.assign(all_.size(), false);
+  u.trains.assign(all_.size(), false);
+  u.group_ends.clear();
+  u.tiles.clear();
+  u.clip_norm = settings_.clip_norm;
   for (const Group& group : groups_) {
     for (size_t i = 0; i < group.arena.parameters().size(); ++i) {
       const int64_t number = group.first + static_cast<int64_t>(i);
       const Tensor& p = group.arena.parameters()[i];
-      Tensor& gradient = g.tensors[static_cast<size_t>(number)];
-      if (p.requires_grad()) gradient = p.grad();
+      u.trains[static_cast<size_t>(number)] = p.requires_grad();
+      const Tensor gradient = p.requires_grad() ? p.grad() : Tensor();
       if (!gradient.defined()) continue;
       check<ShapeError>(gradient.shape() == p.shape(), "optimizer: the gradient of ",
                         parameter_name(p, number), " is ", gradient.shape(), ", the parameter ", p.shape());
       group.arena.check_in_place(static_cast<int64_t>(i));
-      tiles_.append(gradient, group.arena.offset(static_cast<int64_t>(i)), number);
+      u.moves[static_cast<size_t>(number)] = true;
+      u.tiles.append(gradient, group.arena.offset(static_cast<int64_t>(i)), number);
     }
-    g.group_ends.push_back(static_cast<int64_t>(tiles_.host().size()));
+    u.group_ends.push_back(static_cast<int64_t>(u.tiles.host().size()));
   }
-  tiles_.commit(all_[0].device());
-  g.norm = gradient_norm(tiles_, settings_.clip_norm);
-  return g;
 }
 
-double Optimizer::grad_norm() const { return gather().value(); }
+void Optimizer::queue(Update& u, const Tensor& loss, const Tensor& halted) {
+  check<UsageError>(!u.tiles.host().empty(),
+                    "optimizer: no parameter has a gradient; hint: call backward() before step()");
+  const NoGradGuard no_grad;
+  u.norm = gradient_norm(u.tiles, u.clip_norm);
+  if (halted.defined()) judge_step(loss, u.norm.total, halted);
+  // The passes change nothing where the norm is not finite, so it is read when they are on their way.
+  for (size_t i = 0; i < groups_.size(); ++i) {
+    const int64_t begin = i == 0 ? 0 : u.group_ends[i - 1];
+    if (begin == u.group_ends[i]) continue;
+    pass_over(groups_[i], {u.tiles, begin, u.group_ends[i], groups_[i].rules, u.norm.total});
+  }
+}
 
-void Optimizer::refuse(const Gradients& gradients) const {
-  const std::vector<double> sums = gradients.norm.sums.to_vector();
+void Optimizer::prepare(Update& u) {
+  const NoGradGuard no_grad;
+  u.tiles.commit(all_[0].device());
+  std::vector<int64_t> steps = parameter_steps_;
+  for (size_t i = 0; i < all_.size(); ++i) steps[i] += u.moves[i] ? 1 : 0;
+  for (size_t i = 0; i < groups_.size(); ++i)
+    if (u.group_ends[i] > (i == 0 ? 0 : u.group_ends[i - 1])) write_group_rules(groups_[i], steps);
+}
+
+void Optimizer::count(const Update& u, int64_t updates) {
+  steps_ += updates;
+  for (size_t i = 0; i < all_.size(); ++i) {
+    if (!u.moves[i]) continue;
+    parameter_steps_[i] += updates;
+    all_[i].storage().bump_version();
+  }
+}
+
+bool Optimizer::still_fits(const Update& u) const {
+  if (u.clip_norm != settings_.clip_norm) return false;
+  for (const Group& group : groups_) {
+    for (size_t i = 0; i < group.arena.parameters().size(); ++i) {
+      const auto number = static_cast<size_t>(group.first) + i;
+      if (all_[number].requires_grad() != u.trains[number]) return false;
+      if (!group.arena.in_place(static_cast<int64_t>(i))) return false;
+    }
+  }
+  return true;
+}
+
+double Optimizer::grad_norm() const {
+  gather(update_);
+  update_.tiles.commit(all_[0].device());
+  return gradient_norm(update_.tiles, settings_.clip_norm).total.to_vector()[0];
+}
+
+void Optimizer::refuse(const Update& u) const {
+  const std::vector<double> sums = u.norm.sums.to_vector();
   size_t bad = 0;
   while (bad + 1 < sums.size() && std::isfinite(sums[bad])) ++bad;
-  const int64_t number = tiles_.host()[bad].parameter;
+  const int64_t number = u.tiles.host()[bad].parameter;
   throw NumericError(concat_text(
       "optimizer: the gradient of ", parameter_name(all_[static_cast<size_t>(number)], number),
       " is not finite at step ", steps_, "; nothing was changed; hint: a lower learning rate or clip_norm"));
 }
 
 double Optimizer::step() {
-  const NoGradGuard no_grad;
-  const Gradients g = gather();
-  check<UsageError>(!tiles_.host().empty(),
-                    "optimizer: no parameter has a gradient; hint: call backward() before step()");
-  std::vector<int64_t> steps = parameter_steps_;
-  for (size_t i = 0; i < all_.size(); ++i)
-    if (g.tensors[i].defined()) ++steps[i];
-  // The passes change nothing where the norm is not finite, so it is read when they are on their way.
-  for (size_t i = 0; i < groups_.size(); ++i) {
-    const int64_t begin = i == 0 ? 0 : g.group_ends[i - 1];
-    if (begin == g.group_ends[i]) continue;
-    prepare(groups_[i], steps);
-    update(groups_[i], {tiles_, begin, g.group_ends[i], groups_[i].rules, g.norm.total});
-  }
-  const double norm = g.value();
-  if (!std::isfinite(norm)) refuse(g);
-
-  ++steps_;
-  parameter_steps_ = std::move(steps);
-  for (size_t i = 0; i < all_.size(); ++i)
-    if (g.tensors[i].defined()) all_[i].storage().bump_version();
+  gather(update_);
+  prepare(update_);
+  queue(update_);
+  const double norm = update_.norm.total.to_vector()[0];  // waits for the device
+  if (!std::isfinite(norm)) refuse(update_);
+  count(update_, 1);
   return norm;
 }
 
@@ -207,7 +240,7 @@ Sgd::Sgd(std::vector<ParameterGroup> groups, SgdOptions options)
                     "optimizer: nesterov needs a momentum above 0");
 }
 
-void Sgd::prepare(const Group& group, std::span<const int64_t>) {
+void Sgd::write_group_rules(const Group& group, std::span<const int64_t>) {
   write_rule(SgdUpdate{.lr = rate_of(group),
                        .momentum = options_.momentum,
                        .weight_decay = group.weight_decay,
@@ -215,7 +248,7 @@ void Sgd::prepare(const Group& group, std::span<const int64_t>) {
              group.rules);
 }
 
-void Sgd::update(const Group& group, const OptimizerPass& pass) {
+void Sgd::pass_over(const Group& group, const OptimizerPass& pass) {
   sgd_step(pass, group.arena.flat(), group.states.empty() ? Tensor() : group.states[0]);
 }
 
@@ -235,7 +268,7 @@ Adam::Adam(std::vector<ParameterGroup> groups, AdamOptions options, bool decoupl
   check_number(options.eps >= 0, "eps", options.eps);
 }
 
-void Adam::prepare(const Group& group, std::span<const int64_t> steps) {
+void Adam::write_group_rules(const Group& group, std::span<const int64_t> steps) {
   write_rule(AdamUpdate{.lr = rate_of(group),
                         .beta1 = options_.beta1,
                         .beta2 = options_.beta2,
@@ -246,7 +279,7 @@ void Adam::prepare(const Group& group, std::span<const int64_t> steps) {
              group.rules);
 }
 
-void Adam::update(const Group& group, const OptimizerPass& pass) {
+void Adam::pass_over(const Group& group, const OptimizerPass& pass) {
   adam_step(pass, group.arena.flat(), group.states[0], group.states[1]);
 }
 

@@ -48,6 +48,28 @@ class Optimizer {
   int64_t steps() const { return steps_; }  // updates made
   const std::vector<Tensor>& parameters() const { return all_; }
 
+  // The parts of step(), for a caller who records the third and replays it (core/device_step.h):
+  //   make_update   room for what a step needs beside the arenas
+  //   gather        which gradients there are, and where; waits for nothing and sends nothing
+  //   queue         norm and passes, on the device; with loss and halted (ops/step_guard.h) they judge
+  //   themselves prepare       what changes from step to step: rates, corrections. Before the device comes to
+  //   what was queued count         so many updates were made; below 0: taken back
+  struct Update {
+    GradientTiles tiles;
+    std::vector<bool> moves, trains;  // by parameter: it has a gradient; it requires one
+    std::vector<int64_t> group_ends;
+    GradientNorm norm;
+    double clip_norm = 0;
+  };
+  Update make_update() const;
+  void gather(Update& update) const;
+  void queue(Update& update, const Tensor& loss = {}, const Tensor& halted = {});
+  void prepare(Update& update);
+  void count(const Update& update, int64_t updates);
+  // Whether what was queued is still what step() would do now: the same clipping, the same frozen parameters,
+  // arenas in their place.
+  bool still_fits(const Update& update) const;
+
   // What a resumed training needs besides parameters and learning rate: "momentum.conv1.weight" and so on (by
   // index for parameters without a name) as f32 tensors shaped like the parameters, and "steps" i64 [1 +
   // parameters]; on the CPU wherever the parameters are, so that a run may go on on another device.
@@ -67,17 +89,14 @@ class Optimizer {
   // state_names: one flat state each. Throws UsageError for an empty list or a parameter listed twice.
   Optimizer(std::vector<ParameterGroup> groups, OptimizerSettings settings,
             std::vector<std::string> state_names);
-  // A step of a group: its rules, given the number of updates of each parameter, then the pass over its
-  // tiles.
-  virtual void prepare(const Group& group, std::span<const int64_t> steps) = 0;
-  virtual void update(const Group& group, const OptimizerPass& pass) = 0;
+  // A step of a group: its rules, given the number of updates of each parameter, and the pass over its tiles.
+  virtual void write_group_rules(const Group& group, std::span<const int64_t> steps) = 0;
+  virtual void pass_over(const Group& group, const OptimizerPass& pass) = 0;
 
   double rate_of(const Group& group) const { return group.lr_scale * settings_.lr; }
 
  private:
-  struct Gradients;
-  Gradients gather() const;
-  [[noreturn]] void refuse(const Gradients& gradients) const;
+  [[noreturn]] void refuse(const Update& update) const;
   std::map<std::string, Tensor> state_views() const;
 
   OptimizerSettings settings_;
@@ -85,7 +104,7 @@ class Optimizer {
   std::vector<Tensor> all_;
   std::vector<std::string> keys_;  // names of the parameters in state()
   std::vector<Group> groups_;
-  mutable GradientTiles tiles_;  // of the present gradients; kept for what lies on a device
+  mutable Update update_;  // of step(); kept for what lies on a device
   int64_t steps_ = 0;
   std::vector<int64_t> parameter_steps_;
 };
@@ -104,8 +123,8 @@ class Sgd final : public Optimizer {
   explicit Sgd(std::vector<ParameterGroup> groups, SgdOptions options = {});
 
  private:
-  void prepare(const Group& group, std::span<const int64_t> steps) override;
-  void update(const Group& group, const OptimizerPass& pass) override;
+  void write_group_rules(const Group& group, std::span<const int64_t> steps) override;
+  void pass_over(const Group& group, const OptimizerPass& pass) override;
   SgdOptions options_;
 };
 
@@ -127,8 +146,8 @@ class Adam : public Optimizer {
   Adam(std::vector<ParameterGroup> groups, AdamOptions options, bool decoupled);
 
  private:
-  void prepare(const Group& group, std::span<const int64_t> steps) override;
-  void update(const Group& group, const OptimizerPass& pass) override;
+  void write_group_rules(const Group& group, std::span<const int64_t> steps) override;
+  void pass_over(const Group& group, const OptimizerPass& pass) override;
   AdamOptions options_;
   bool decoupled_;
 };

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "tern/core/allocator.h"
+
 namespace tern {
 namespace {
 
@@ -42,14 +44,21 @@ void GradientTiles::append(const Tensor& gradient, int64_t arena_offset, int64_t
     tiles_.push_back({data + i, arena_offset + i, std::min(kOptimizerTile, gradient.numel() - i), parameter});
 }
 
-void GradientTiles::commit(Device device) {
-  const bool moved = device != device_;
+void GradientTiles::reserve(Device device, int64_t tiles) {
+  const auto bytes = tiles * static_cast<int64_t>(sizeof(GradientTile));
+  const bool fits = device_ == device && table_.defined() && table_.bytes() >= bytes;
   device_ = device;
-  if (device.is_cpu() || (!moved && table_.defined() && tiles_ == sent_)) return;
-  const auto bytes = static_cast<int64_t>(tiles_.size() * sizeof(GradientTile));
-  const Tensor host = Tensor::empty({bytes}, {DType::U8});
-  if (bytes > 0) std::memcpy(host.raw_data(), tiles_.data(), static_cast<size_t>(bytes));
-  table_ = host.to(device);
+  if (device.is_cpu() || fits) return;
+  table_ = Tensor::empty({bytes}, {DType::U8, device});
+  sent_.clear();
+}
+
+void GradientTiles::commit(Device device) {
+  reserve(device, static_cast<int64_t>(tiles_.size()));
+  if (device.is_cpu() || tiles_ == sent_) return;
+  sent_.clear();
+  copy_bytes(table_.raw_data(), device, tiles_.data(), kCpu,
+             static_cast<int64_t>(tiles_.size() * sizeof(GradientTile)));
   sent_ = tiles_;
 }
 

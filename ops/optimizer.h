@@ -38,7 +38,9 @@ class GradientTiles {
  public:
   void clear() { tiles_.clear(); }
   void append(const Tensor& gradient, int64_t arena_offset, int64_t parameter);
-  void commit(Device device);  // after the last append
+  // After the last append, before they are used. The table stays where it is unless it has to grow.
+  void commit(Device device);
+  void reserve(Device device, int64_t tiles);  // room in the table for so many
   std::span<const GradientTile> host() const { return tiles_; }
   const GradientTile* on_device() const { return static_cast<const GradientTile*>(table_.raw_data()); }
   Device device() const { return device_; }
@@ -46,7 +48,7 @@ class GradientTiles {
  private:
   Device device_;
   std::vector<GradientTile> tiles_, sent_;
-  Tensor table_;
+  Tensor table_;  // u8 [bytes], at least the tiles
 };
 
 struct GradientNorm {

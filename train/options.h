@@ -36,6 +36,9 @@ struct TrainOptions {
   // Where the steps are computed. It decides rounding, not the course: a run may be resumed on another
   // device.
   Device device = kCpu;
+  // On a GPU: equal steps are recorded once and replayed, the same bits with less work for the host. The
+  // model and a loss of one's own must then do the same at each step (train/recorded_step.h).
+  bool graph = false;
   bool recompute = false;  // activations are computed again where backward reads them: less memory, more time
   int workers = 2;  // threads that load photos; 0: the training thread does. Changes no bit of the result
 

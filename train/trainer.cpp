@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <exception>
 #include <filesystem>
 #include <optional>
@@ -15,11 +16,9 @@
 #include "tern/data/sampler.h"
 #include "tern/data/split.h"
 #include "tern/nn/state_dict.h"
-#include "tern/ops/augment.h"
-#include "tern/ops/creation.h"
-#include "tern/ops/reduce.h"
 #include "tern/train/checkpoint.h"
 #include "tern/train/evaluation_set.h"
+#include "tern/train/memory_estimate.h"
 #include "tern/train/model_use.h"
 #include "tern/train/run_directory.h"
 #include "tern/train/training_step.h"
@@ -33,6 +32,10 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+TrainingStepOptions step_options(const TrainOptions& o) {
+  return {o.device, {o.preprocess.size, o.preprocess.mean, o.preprocess.std, o.precision}, o.graph};
+}
+
 }  // namespace
 
 struct Trainer::Impl {
@@ -42,7 +45,9 @@ struct Trainer::Impl {
   TrainResult run();
   RunStatus loop();
   void next_batch();
-  StepInfo step();
+  void start_step();
+  StepInfo finish_step();
+  void finish_running();
   EvaluationInfo evaluate();
   void resume();
   void save(const EvaluationInfo& evaluation);
@@ -51,10 +56,12 @@ struct Trainer::Impl {
   void log(const std::string& text);
   void write_manifest(const std::string& status);
   RunInfo describe();
-  int64_t estimate_step_memory();
-  int64_t probe_memory(int64_t photos);
+  int64_t estimate_step_memory() {
+    return tern::estimate_step_memory(model, *optimizer, options, sampler.batch_size());
+  }
   std::map<std::string, std::string> course() const;
-  bool due(int64_t every) const { return every > 0 && done % every == 0; }
+  bool due(int64_t every) const { return is_due(every, done); }
+  static bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
   nn::Module& model;
   const Dataset& train;
@@ -70,7 +77,14 @@ struct Trainer::Impl {
   std::string fingerprint;
   std::optional<RunDirectory> run_directory;
   std::unique_ptr<Loader> loader;
-  std::optional<Batch> pending;  // drawn, and not yet learnt from: a step that threw is run again with it
+  std::deque<Batch> pending;  // drawn, and not yet learnt from: a step that threw is run again with it
+  struct Running {
+    Batch batch;
+    StepInfo info;
+    Clock::time_point started;
+  };
+  std::deque<Running> running;  // started, and not yet known to be finite
+  Clock::time_point finished;   // when the last one was
   std::optional<EvaluationSet> evaluation_set;
   std::optional<EvaluationInfo> latest;  // of the weights as they are now
   std::optional<double> best_auc;
@@ -91,7 +105,7 @@ Trainer::Impl::Impl(nn::Module& model, const Dataset& train, const Dataset* held
       sampler(train, {.p = options.p, .k = options.k, .seed = options.seed}),
       optimizer((model.to(options.device), make_optimizer(model, options))),
       schedule(make_schedule(options)),
-      training_step(model, *optimizer, make_loss(options)),
+      training_step(model, *optimizer, make_loss(options), step_options(options)),
       alarm(triplet_loss_of(options), options.collapse),
       fingerprint(data_fingerprint(train)) {
   options.k = sampler.k();
@@ -170,85 +184,71 @@ void Trainer::Impl::write_manifest(const std::string& status) {
   run_directory->write_manifest(entries);
 }
 
-int64_t Trainer::Impl::probe_memory(int64_t photos) {
-  const int64_t size = options.preprocess.size;
-  const RecomputeGuard recompute(options.recompute);
-  BufferCopy buffers(model);
-  reset_peak_memory(options.device);
-  const int64_t before = memory_stats(options.device).in_use;
-  model.train();
-  sum(model(zeros({photos, size, size, options.preprocess.channels}, {options.precision, options.device})))
-      .backward();
-  const int64_t peak = memory_stats(options.device).peak_in_use;
-  optimizer->zero_grad();
-  buffers.restore();
-  return peak - before;
-}
-
-int64_t Trainer::Impl::estimate_step_memory() {
-  // Two batches large enough that activations, not gradients of the parameters, make the peak.
-  const int64_t batch = sampler.batch_size(), large = std::min<int64_t>(16, batch), small = large / 2;
-  const int64_t low = probe_memory(small), high = probe_memory(large);
-  const int64_t size = options.preprocess.size;
-  const int64_t per_photo = std::max<int64_t>(0, (high - low) / (large - small));
-  const int64_t input =
-      checked::mul(batch, 2 * size * size * options.preprocess.channels);  // as 8-bit pixels
-  const int64_t loss =
-      checked::mul(12, checked::mul(batch, batch));  // up to three matrices of the batch by itself
-  const int64_t step = checked::add(high, checked::mul(batch - large, per_photo));
-  return checked::add(checked::add(step, step / 8),
-                      checked::add(input, loss));  // an eighth: packed weights, scratch
-}
-
 void Trainer::Impl::next_batch() {
-  if (pending) return;
+  if (!pending.empty()) return;
   if (!loader) {
     loader = std::make_unique<Loader>(
         train, sampler, options.preprocess, options.augment,
         LoaderOptions{.workers = options.workers, .seed = options.seed, .first_step = done});
   }
   try {
-    pending = loader->next();
+    pending.push_back(loader->next());
   } catch (...) {
     loader.reset();  // it is finished after a throw; the step may be tried again with a new one
     throw;
   }
 }
 
-StepInfo Trainer::Impl::step() {
-  const auto start = Clock::now();
+void Trainer::Impl::start_step() {
+  const auto started = Clock::now();
   next_batch();
-  const double loading = seconds_since(start);
+  const double loading = seconds_since(started);
+  const StepBatch batch{pending.front().photos, pending.front().table, pending.front().labels};
+  if (!training_step.goes_on_alone(batch)) finish_running();
   model.train();
   optimizer->set_lr(schedule.at(done));
-  AugmentOutput output = loader->output();
-  output.dtype = options.precision;
-  // 8-bit pixels travel; floats are made where they are used.
-  const Device device = options.device;
-  const Tensor x = augment(pending->photos.to(device), pending->table.to(device), output);
-  const RecomputeGuard recompute(options.recompute);
-  const StepOutcome outcome = training_step.run(x, pending->labels.to(device), done);
-  const auto photos = static_cast<int64_t>(pending->indices.size());
-  StepInfo info{.step = ++done,
-                .steps = options.steps,
-                .loss = outcome.loss,
-                .lr = optimizer->lr(),
-                .grad_norm = outcome.grad_norm,
-                .photos = photos,
-                .people = pending->identities,
-                .short_people = pending->short_identities,
-                .stats = outcome.stats,
-                .seconds = seconds_since(start),
-                .images_per_s = 0,
-                .loading_seconds = loading};
-  pending.reset();
+  {
+    const RecomputeGuard recompute(options.recompute);
+    training_step.start(batch, done);
+  }
+  StepInfo info;
+  info.step = ++done, info.steps = options.steps;
+  info.lr = optimizer->lr();
+  info.photos = static_cast<int64_t>(pending.front().indices.size());
+  info.people = pending.front().identities, info.short_people = pending.front().short_identities;
+  info.loading_seconds = loading;
+  running.push_back({std::move(pending.front()), info, started});
+  pending.pop_front();
   latest.reset();
-  run_images += photos;
+  if (const auto notice = training_step.take_notice()) warn(*notice);
+}
+
+StepInfo Trainer::Impl::finish_step() {
+  StepOutcome outcome;
+  try {
+    outcome = training_step.finish();
+  } catch (...) {  // it and those after it have not happened
+    done -= static_cast<int64_t>(running.size());
+    for (; !running.empty(); running.pop_back()) pending.push_front(std::move(running.back().batch));
+    throw;
+  }
+  StepInfo info = std::move(running.front().info);
+  info.loss = outcome.loss, info.grad_norm = outcome.grad_norm;
+  info.stats = std::move(outcome.stats);
+  // Steps under way at the same time share the time between them.
+  info.seconds = seconds_since(std::max(running.front().started, finished));
+  finished = Clock::now();
+  running.pop_front();
+  run_images += info.photos;
   run_seconds += info.seconds;
-  const double now = static_cast<double>(photos) / std::max(1e-9, info.seconds);
+  const double now = static_cast<double>(info.photos) / std::max(1e-9, info.seconds);
   images_per_s = images_per_s == 0 ? now : 0.9 * images_per_s + 0.1 * now;
   info.images_per_s = images_per_s;
   return info;
+}
+
+void Trainer::Impl::finish_running() {
+  while (!running.empty()) after_step(finish_step());
 }
 
 EvaluationInfo Trainer::Impl::evaluate() {
@@ -270,13 +270,12 @@ EvaluationInfo Trainer::Impl::evaluate() {
 
 void Trainer::Impl::after_step(const StepInfo& info) {
   observer.on_step(info);
-  if (run_directory && (due(options.log_every) || done == options.steps)) {
-    run_directory->append_metrics(to_json(info));
-  }
+  const bool logged = is_due(options.log_every, info.step) || info.step == options.steps;
+  if (run_directory && logged) run_directory->append_metrics(to_json(info));
   // What lies on a GPU is read where the step is logged, so that the steps between need not be waited for.
-  if (!info.stats.at_hand() && !due(options.log_every) && done != options.steps) return;
+  if (!info.stats.at_hand() && !logged) return;
   if (info.stats().valid == 0) return;
-  if (const auto text = alarm.watch(done, info.loss, info.stats())) {
+  if (const auto text = alarm.watch(info.step, info.loss, info.stats())) {
     warn(*text);
     collapsed = options.stop_on_collapse;
   }
@@ -297,10 +296,13 @@ void Trainer::Impl::save(const EvaluationInfo& info) {
 
 RunStatus Trainer::Impl::loop() {
   while (done < options.steps) {
-    after_step(step());
+    start_step();
+    while (!running.empty() && (training_step.over() || std::ssize(running) > kAhead))
+      after_step(finish_step());
     const bool stop = options.stop && options.stop();
     const bool last = stop || collapsed || done >= options.steps;
     if (last || due(options.eval_every) || due(options.save_every)) {
+      finish_running();
       const EvaluationInfo info = evaluate();
       if (run_directory) run_directory->append_metrics(to_json(info));
       observer.on_evaluation(info);
@@ -346,6 +348,10 @@ TrainResult Trainer::Impl::run() {
     observer.on_end(result);
     return result;
   } catch (const std::exception& error) {
+    try {
+      while (!running.empty()) finish_step();  // so that what is counted as done is
+    } catch (const Error&) {
+    }
     try {  // the folder may be what failed
       write_manifest(std::string("failed: ") + error.what());
       log(std::string("failed: ") + error.what());
@@ -361,7 +367,10 @@ Trainer::Trainer(nn::Module& model, const Dataset& train, const Dataset* held_ou
 Trainer::~Trainer() = default;
 
 TrainResult Trainer::run() { return impl_->run(); }
-StepInfo Trainer::step() { return impl_->step(); }
+StepInfo Trainer::step() {
+  impl_->start_step();
+  return impl_->finish_step();
+}
 EvaluationInfo Trainer::evaluate() { return impl_->evaluate(); }
 int64_t Trainer::estimate_step_memory() { return impl_->estimate_step_memory(); }
 int64_t Trainer::steps_done() const { return impl_->done; }

@@ -7,9 +7,9 @@
 //
 // A run is a pure function of the data, the options and the seed: the same bytes for any number of threads
 // and loader workers, and whether or not it was stopped (or killed) and resumed on the way. It prints
-// nothing; an Observer is told what happens. With a run directory it writes checkpoints, each with the
-// threshold of best balanced accuracy on the held-out people (on the people trained on if none are held out;
-// the file says which).
+// nothing; an Observer is told what happens, on a GPU some steps after it has (options.graph). With a run
+// directory it writes checkpoints, each with the threshold of best balanced accuracy on the held-out people
+// (on the people trained on if none are held out; the file says which).
 
 #include <cstdint>
 #include <memory>
@@ -32,10 +32,13 @@ class Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
+  // The most steps that are under way before the oldest is looked at.
+  static constexpr int64_t kAhead = 3;
+
   // All steps that are left. A throw leaves model, optimizer and step number as after the last whole step.
   TrainResult run();
 
-  // One step, a transaction; run() is a loop over it.
+  // One step, a transaction, over when this returns. run() is a loop over such steps.
   StepInfo step();
 
   // On the held-out people, or, without them, on those trained on.
