@@ -68,7 +68,10 @@ void expect_same_bits(const Tensors& a, const Tensors& b) {
 
 void tally_shapes(const Tensors& inputs) {
   std::string shapes = testing::UnitTest::GetInstance()->current_test_info()->name();
-  for (const Tensor& input : inputs) shapes += " " + (input.defined() ? to_string(input.shape()) : "-");
+  for (const Tensor& input : inputs) {
+    shapes += ' ';
+    shapes += input.defined() ? to_string(input.shape()) : "-";
+  }
   nogpu::tally("shape", shapes);
 }
 
