@@ -88,7 +88,8 @@ Triplets mine_from(const Tensor& gram, const Tensor& u, const Tensor& labels,
                   .gram = cu::output<float>(g),
                   .n = n,
                   .d = u.size(1),
-                  .options = options},
+                  .options = options,
+                  .step = cu::draw_step(kCuda, options.step)},
                  {cu::output<int32_t>(slots), each});
   const Tensor found = slots.to(kCpu);
   const int32_t* slot = found.data<int32_t>();
