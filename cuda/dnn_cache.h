@@ -28,7 +28,7 @@ class PlanCache {
   // Seconds that one run of a plan takes.
   using Measure = std::function<double(const Plan&)>;
 
-  // tuned_file: where tuned plans are kept; "" for nowhere.
+  // tuned_file: where tuned plans are kept; empty: in memory only.
   explicit PlanCache(Target target, std::string tuned_file = "");
 
   // The reference stays good as long as the cache. With measure: tuned, unless the policy is deterministic.
