@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Builds tern and packs what `cmake --install` gives, checks that the command asks the loader for no library of CUDA and that
 # a program compiles against the unpacked archive, and prints the archive's path.
-#   ./scripts/archive.sh [PRESET]      release, or cuda (the default)
+#   ./scripts/archive.sh [PRESET]      cuda-release (the default: every supported GPU), release, or cuda
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 
-preset=${1:-cuda}
+preset=${1:-cuda-release}
+install_packages "${build_packages[@]}" binutils
+[ "$preset" = release ] || cuda_toolkit || exit 77
 configure "$preset"
 build "$preset" tern_app tern
 say "packing"
