@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <new>
@@ -22,12 +23,13 @@ constexpr bool kChecked = false;
 // What is known of one byte. A phase of 0: never.
 struct Access {
   uint32_t phase = 0;
-  uint16_t thread = 0, warp_phase = 0;
-  bool atomic = false;
+  uint32_t thread : 10 = 0;
+  uint32_t warp_phase : 20 = 0;  // modulo 2^20
+  uint32_t atomic : 1 = 0;
+  uint32_t many : 1 = 0;  // readers of several warps in this phase
 };
 struct Byte {
   Access write, read;
-  bool many_readers = false;  // of several warps in the read's phase
 };
 // calloc hands out untouched pages: the bss of a test program is megabytes, its shared arrays are not.
 using Bytes = std::unique_ptr<Byte[], decltype(&std::free)>;
@@ -45,6 +47,10 @@ std::map<const char*, Allocation>& allocations() {
 }
 Bytes static_shared = make_bytes(0), dynamic_shared_bytes = make_bytes(0);
 uint64_t accesses = 0;
+struct Block {
+  const char *begin = nullptr, *end = nullptr;
+  Byte* known = nullptr;
+} latest;  // allocation that was found
 
 enum class Space { Shared, Global, None };
 struct Place {
@@ -56,11 +62,14 @@ Place find(const char* a, size_t n) {
   if (grid.shared && a >= grid.shared && a + n <= grid.shared + grid.shared_bytes)
     return {Space::Shared, dynamic_shared_bytes.get() + (a - grid.shared)};
   if (a >= &__bss_start && a < &_end) return {Space::Shared, static_shared.get() + (a - &__bss_start)};
-  auto next = allocations().upper_bound(a);
-  if (next == allocations().begin()) return {};
-  auto& [start, allocation] = *--next;
-  if (a + n > start + allocation.bytes) return {};
-  return {Space::Global, allocation.known.get() + (a - start)};
+  if (a < latest.begin || a + n > latest.end) {
+    auto next = allocations().upper_bound(a);
+    if (next == allocations().begin()) return {};
+    auto& [start, allocation] = *--next;
+    if (a + n > start + allocation.bytes) return {};
+    latest = {start, start + allocation.bytes, allocation.known.get()};
+  }
+  return {Space::Global, latest.known + (a - latest.begin)};
 }
 
 #if defined(NOGPU_RACE)
@@ -84,7 +93,7 @@ bool unordered(const Access& earlier, uint32_t oldest) {
   const auto me = static_cast<uint16_t>(grid.current->id);
   if (earlier.phase != grid.phase || earlier.thread == me) return false;
   const bool same_warp = earlier.thread / 32 == me / 32;
-  return !same_warp || earlier.warp_phase == grid.warp_phase[me / 32];
+  return !same_warp || earlier.warp_phase == (grid.warps[me / 32].phase & 0xFFFFF);
 }
 
 std::string by_whom(const Access& access) {
@@ -105,18 +114,21 @@ void check_byte(Byte& byte, Space space, size_t n, bool write, bool atomic) {
     refuse("read of memory that nobody wrote", space, n, write);
   if (unordered(byte.write, oldest) && !(atomic && byte.write.atomic))
     refuse("race: " + by_whom(byte.write) + " wrote it", space, n, write);
-  const bool many = byte.many_readers && byte.read.phase >= oldest && byte.read.phase == grid.phase;
+  const bool many = byte.read.many && byte.read.phase >= oldest && byte.read.phase == grid.phase;
   if (write && !(atomic && byte.read.atomic) && (unordered(byte.read, oldest) || many))
     refuse("race: " + by_whom(byte.read) + " read it", space, n, write);
   const auto me = static_cast<uint16_t>(grid.current->id);
-  const Access now{grid.phase, me, grid.warp_phase[me / 32], atomic};
+  const Access now{grid.phase, me, grid.warps[me / 32].phase & 0xFFFFF, atomic, false};
   if (!write || atomic) {
-    byte.many_readers =
-        byte.read.phase == grid.phase && (byte.many_readers || byte.read.thread / 32 != me / 32);
+    const bool with_others =
+        byte.read.phase == grid.phase && (byte.read.many || byte.read.thread / 32 != me / 32);
     byte.read = now;
+    byte.read.many = with_others;
   }
   if (write) byte.write = now;
 }
+
+bool same(const Byte& a, const Byte& b) { return std::memcmp(&a, &b, sizeof a) == 0; }  // without padding
 
 void check_access(const void* data, size_t n, bool write, bool atomic) {
   const auto* a = static_cast<const char*>(data);
@@ -128,7 +140,13 @@ void check_access(const void* data, size_t n, bool write, bool atomic) {
     refuse("access to memory that is no live device allocation", place.space, n, write);
   if (reinterpret_cast<uintptr_t>(a) % std::min<size_t>(n, 16))
     refuse("misaligned access", place.space, n, write);
-  for (size_t i = 0; i < n; ++i) check_byte(place.bytes[i], place.space, n, write, atomic);
+  // Most often what is known of the bytes is the same.
+  const Byte before = place.bytes[0];
+  check_byte(place.bytes[0], place.space, n, write, atomic);
+  for (size_t i = 1; i < n; ++i) {
+    if (same(place.bytes[i], before)) place.bytes[i] = place.bytes[0];
+    else check_byte(place.bytes[i], place.space, n, write, atomic);
+  }
 }
 
 #endif
@@ -138,7 +156,7 @@ void check_access(const void* data, size_t n, bool write, bool atomic) {
 Build build() {
 #if defined(NOGPU_RACE)
   return Build::Race;
-#elif defined(__SANITIZE_ADDRESS__)
+#elif defined(NOGPU_ASAN)
   return Build::Asan;
 #else
   return Build::Plain;
@@ -163,6 +181,7 @@ void* device_allocate(size_t bytes) {
 
 void device_free(void* data) {
   if (!data) return;
+  latest = {};
   if (!allocations().erase(static_cast<const char*>(data))) throw Fault("cudaFree of what is no allocation");
   std::free(data);
 }

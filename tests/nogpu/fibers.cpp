@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <map>
 #include <numeric>
@@ -12,7 +13,7 @@
 #include "tern/tests/nogpu/grid.h"
 #include "tern/tests/nogpu/tally.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(NOGPU_ASAN)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
@@ -57,32 +58,32 @@ void switch_to(Thread& thread) {
   grid.current = &thread;
   indices.thread = {i % indices.block_size.x, i / indices.block_size.x % indices.block_size.y,
                     i / (indices.block_size.x * indices.block_size.y)};
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(NOGPU_ASAN)
   __sanitizer_start_switch_fiber(&scheduler_fake_stack, thread.stack, kStackBytes);
 #endif
   nogpu_switch(&scheduler_stack_pointer, thread.stack_pointer);
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(NOGPU_ASAN)
   __sanitizer_finish_switch_fiber(scheduler_fake_stack, nullptr, nullptr);
 #endif
   grid.current = nullptr;
 }
 
 void switch_to_scheduler(Thread& thread, bool for_good) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(NOGPU_ASAN)
   __sanitizer_start_switch_fiber(for_good ? nullptr : &thread.fake_stack, scheduler_stack_bottom,
                                  scheduler_stack_bytes);
 #else
   (void)for_good;
 #endif
   nogpu_switch(&thread.stack_pointer, scheduler_stack_pointer);
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(NOGPU_ASAN)
   __sanitizer_finish_switch_fiber(thread.fake_stack, &scheduler_stack_bottom, &scheduler_stack_bytes);
 #endif
 }
 
 void fiber_entry() {
   Thread& thread = *grid.current;
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(NOGPU_ASAN)
   __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack_bottom, &scheduler_stack_bytes);
 #endif
   try {
@@ -91,6 +92,7 @@ void fiber_entry() {
     // grid.error says why.
   }
   thread.state = State::Done;
+  grid.warps[thread.id / 32].gone |= 1u << thread.id % 32;
   --grid.live;
   switch_to_scheduler(thread, true);
   std::abort();  // nobody resumes a fiber that is done
@@ -112,9 +114,6 @@ char* take_stack() {
 void start(Thread& thread, unsigned id) {
   thread.id = id;
   thread.stack = take_stack();
-#if defined(__SANITIZE_ADDRESS__)
-  __asan_unpoison_memory_region(thread.stack + 4096, kStackBytes - 4096);
-#endif
   auto** top = reinterpret_cast<void**>(thread.stack + kStackBytes) - 1;
   *--top = reinterpret_cast<void*>(fiber_entry);
   top -= kSavedRegisters;
@@ -123,8 +122,14 @@ void start(Thread& thread, unsigned id) {
 }
 
 void give_back_stacks() {
-  for (Thread& thread : grid.threads)
-    if (thread.stack) stacks.push_back(std::exchange(thread.stack, nullptr));
+  for (Thread& thread : grid.threads) {
+    if (!thread.stack) continue;
+#if defined(NOGPU_ASAN)
+    if (thread.state != State::Done)  // its frames were not left
+      __asan_unpoison_memory_region(thread.stack + 4096, kStackBytes - 4096);
+#endif
+    stacks.push_back(std::exchange(thread.stack, nullptr));
+  }
 }
 
 void report_deadlock() {
@@ -140,8 +145,10 @@ void report_deadlock() {
 }
 
 void run_block(const std::vector<unsigned>& order) {
-  grid.threads.assign(grid.block_threads, Thread{});
-  grid.warp_phase.assign((grid.block_threads + 31) / 32, 0);
+  grid.threads.resize(grid.block_threads);
+  for (Thread& thread : grid.threads) thread.state = State::Ready;
+  grid.warps.assign((grid.block_threads + 31) / 32, Warp{});
+  if (const unsigned rest = grid.block_threads % 32) grid.warps.back().gone = ~0u << rest;
   grid.live = grid.block_threads;
   grid.waiting = 0;
   grid.predicate_sum = 0;
@@ -221,23 +228,30 @@ int sync_block(int predicate, Where where) {
 const uint64_t* warp_exchange(unsigned mask, int operation, uint64_t value, Where where) {
   Thread& thread = *grid.current;
   const unsigned me = thread.id % 32, first = thread.id - me;
+  Warp& warp = grid.warps[thread.id / 32];
   ++total.warp_operations;
   if (!(mask >> me & 1)) fault("the calling lane is not in its own mask", where);
+  if (const unsigned gone = mask & warp.gone)
+    fault("the mask names lane " + std::to_string(std::countr_zero(gone)) +
+              ", which has returned or does not exist",
+          where);
   thread.state = State::AtWarp;
   thread.mask = mask;
   thread.operation = operation;
   thread.value = value;
   thread.where = where;
+  warp.waiting |= 1u << me;
+  bool complete = (warp.waiting & mask) == mask;
+  for (unsigned i = 0; i < 32 && complete; ++i)
+    complete = !(mask >> i & 1) || grid.threads[first + i].mask == mask;
+  if (!complete) {  // the last to come completes it
+    switch_to_scheduler(thread, false);
+    return thread.received;
+  }
   uint64_t all[32] = {};
   for (unsigned i = 0; i < 32; ++i) {
     if (!(mask >> i & 1)) continue;
-    if (first + i >= grid.block_threads || grid.threads[first + i].state == State::Done)
-      fault("the mask names lane " + std::to_string(i) + ", which has returned or does not exist", where);
     const Thread& other = grid.threads[first + i];
-    if (other.state != State::AtWarp || other.mask != mask) {  // not there yet: the last to come completes it
-      switch_to_scheduler(thread, false);
-      return thread.received;
-    }
     if (other.operation != operation || other.where.line() != where.line())
       fault("divergent warp operation: another lane is at " + describe(other.where), where);
     all[i] = other.value;
@@ -245,10 +259,11 @@ const uint64_t* warp_exchange(unsigned mask, int operation, uint64_t value, Wher
   for (unsigned i = 0; i < 32; ++i) {
     if (!(mask >> i & 1)) continue;
     Thread& other = grid.threads[first + i];
-    std::copy(all, all + 32, other.received);
+    for (unsigned k = 0; k < 32; ++k) other.received[k] = all[k];
     other.state = State::Ready;
   }
-  ++grid.warp_phase[thread.id / 32];
+  warp.waiting &= ~mask;
+  ++warp.phase;
   return thread.received;
 }
 

@@ -24,6 +24,12 @@ struct Thread {
   void* fake_stack = nullptr;  // of AddressSanitizer
 };
 
+struct Warp {
+  unsigned waiting = 0;  // lanes in a warp operation
+  unsigned gone = 0;     // lanes that have returned or do not exist
+  uint32_t phase = 0;    // warp operations completed
+};
+
 struct Grid {
   const char* kernel = "";
   unsigned block_threads = 0, live = 0, waiting = 0;
@@ -38,7 +44,7 @@ struct Grid {
   // Time for the checker: a phase passes with every barrier of a block, with every block and with every
   // launch.
   uint32_t phase = 1, launch_phase = 1, block_phase = 1;
-  std::vector<uint16_t> warp_phase;  // within the block, per warp
+  std::vector<Warp> warps;  // of the block
 };
 extern Grid grid;
 
