@@ -19,6 +19,7 @@ void use_library_stand_ins() {}
 std::string cudnn_missing() { return ""; }
 void set_thread_order(ThreadOrder) {}
 std::string take_fault() { return ""; }
+std::string take_capture_mistake() { return ""; }
 int64_t cuda_mallocs() { return tern::memory_stats({tern::DeviceType::Cuda}).system_allocations; }
 
 // Not known of the real runtime and libraries; the tests that ask are left out below.
