@@ -10,11 +10,13 @@ preset=release targets=(all) selection=()
 if [ "${1:-}" = --cuda ]; then
   shift
   cuda_toolkit || exit 77
-  preset=cuda targets=(tern_app nogpu) selection=(-R '^nogpu_|^house\.cuda_')
+  preset=cuda targets=(tern_app nogpu gpu_tests) selection=(-R '^nogpu_|^gpu_|^house\.cuda_')
   [[ " $* " == *" -L "* ]] || selection+=(-LE long)
 fi
 install_packages "${build_packages[@]}" libgtest-dev clang-format-14 binutils git
-configure $preset -DTERN_TESTS=ON
+settings=(-DTERN_TESTS=ON)
+[ -z "${CI:-}" ] || settings+=(-DTERN_UNITY=ON)  # built once: a cache of objects would be empty
+configure $preset "${settings[@]}"
 build $preset "${targets[@]}"
 say "running the tests"
 status=0
