@@ -6,7 +6,6 @@ namespace tern::cu::dnn {
 namespace {
 
 using Ref = Graph::Ref;
-constexpr cudnnDataType_t kF32 = CUDNN_DATA_FLOAT;
 
 cudnnDataType_t type_of(DType dtype) { return dtype == DType::BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT; }
 

@@ -1,12 +1,6 @@
 #include "tern/cuda/dnn_graph.h"
 
 namespace tern::cu::dnn {
-namespace {
-
-constexpr cudnnDataType_t kF32 = CUDNN_DATA_FLOAT;
-
-}  // namespace
-
 int64_t Descriptor::descriptors(cudnnBackendAttributeName_t name, std::span<Descriptor> targets) const {
   std::vector<cudnnBackendDescriptor_t> raw;
   for (const Descriptor& target : targets) raw.push_back(target.get());

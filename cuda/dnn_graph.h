@@ -14,6 +14,8 @@
 
 namespace tern::cu::dnn {
 
+inline constexpr cudnnDataType_t kF32 = CUDNN_DATA_FLOAT;  // of what is computed, whatever is stored
+
 // The tensors of a form, by which execution finds their pointers. Intermediate tensors live inside the
 // kernels.
 enum Uid : int64_t {
