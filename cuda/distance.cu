@@ -29,8 +29,11 @@ __global__ void __launch_bounds__(kBlock)
   const RowDifference z{a + i * d, b + i * d, options.eps};
   const double distance = row_distance(z, d, options.p), g = static_cast<double>(dy[i]);
   const double deciding = deciding_coordinates(z, d, options.p, distance);
-  for (int64_t k = lane_of_thread(); k < d; k += kWarp) {
-    const double slope = distance == 0 ? 0 : norm_slope(z(k), distance, options.p, deciding);
+  // By whole warps: norm_slope calls a function, and calling it with some lanes only costs sm_86 a spill.
+  for (int64_t first = 0; first < d; first += kWarp) {
+    const int64_t k = first + lane_of_thread();
+    const double slope = distance == 0 ? 0 : norm_slope(k < d ? z(k) : 0, distance, options.p, deciding);
+    if (k >= d) break;
     const float gradient = static_cast<float>(distance == 0 ? 0 : g * slope);
     da[i * d + k] = gradient;
     db[i * d + k] = -gradient;
