@@ -136,12 +136,13 @@ __global__ void __launch_bounds__(kBlock) avg_pool2d_forward_kernel(Pool2dGeomet
     const Pixel pixel(o, g.out_height, g.out_width);
     const Range h = inside(g, pixel.h, g.height), w = inside(g, pixel.w, g.width);
     const int64_t top = pixel.image * g.height + pixel.h * g.stride - g.padding;
-    const int64_t first = (top * g.width + pixel.w * g.stride - g.padding) * g.channels + c;
+    const int64_t left = pixel.w * g.stride - g.padding;
     float sum[Tile::kSize] = {};
     for (int64_t p = h.begin; p < h.end; ++p)
+#pragma unroll 1  // windows are small; unrolled, it takes more registers than a block has on sm_100
       for (int64_t q = w.begin; q < w.end; ++q) {
         float v[Tile::kSize];
-        Tile::load(x + first + (p * g.width + q) * g.channels, v);
+        Tile::load(x + ((top + p) * g.width + left + q) * g.channels + c, v);
 #pragma unroll
         for (int i = 0; i < Tile::kSize; ++i) sum[i] += v[i];
       }

@@ -151,10 +151,10 @@ __global__ void __launch_bounds__(kBlock) mine_anchors_kernel(TripletBatch b, Tr
   const bool hard = b.options.mining == Mining::BatchHard;
   const auto positive = [&](int64_t j) { return b.finite() && b.is_positive(a, j); };
   const Candidate p = lowest(row, hard, -__builtin_inf(), positive);
+  const bool writes = lane_of_thread() == 0;  // at once: kept until the end, sm_100 spills it
+  if (writes) slots.at[2 * a] = static_cast<int32_t>(p.index);
   const int64_t n = p.index < 0 ? -1 : nearest_negative(row, hard ? -__builtin_inf() : p.key);
-  if (lane_of_thread() != 0) return;
-  slots.at[2 * a] = static_cast<int32_t>(p.index);
-  slots.at[2 * a + 1] = static_cast<int32_t>(n);
+  if (writes) slots.at[2 * a + 1] = static_cast<int32_t>(n);
 }
 
 }  // namespace
