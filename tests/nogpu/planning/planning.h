@@ -55,6 +55,8 @@ inline bool is_used(const dnn::Problem& problem) {
   return !bias || dnn::can_fuse_bias(problem.dtype, problem.sizes);
 }
 
+inline const std::string kNoTensorCores = "no tensor cores";
+
 // The rules that every plan must keep. Gives what is wrong with it, "" if nothing.
 inline std::string violation(const dnn::Problem& problem, const dnn::Policy& policy, const dnn::Plan& plan) {
   const dnn::EngineNotes& notes = plan.notes();
@@ -64,8 +66,7 @@ inline std::string violation(const dnn::Problem& problem, const dnn::Policy& pol
   if (dnn::is_convolution(problem.form) && !bf16 && !policy.tf32 &&
       (notes.tensor_cores || notes.rounds_inputs))
     return "TF32 where f32 was asked for";
-  if (dnn::wants_tensor_cores(problem) && (bf16 || policy.tf32) && !notes.tensor_cores)
-    return "no tensor cores";
+  if (dnn::wants_tensor_cores(problem) && (bf16 || policy.tf32) && !notes.tensor_cores) return kNoTensorCores;
   return "";
 }
 
