@@ -33,7 +33,7 @@ namespace fs = std::filesystem;
 struct DemoOptions {
   std::string out = "runs/demo";
   uint64_t seed = 1;
-  int64_t steps = 700, people = 800, photos = 8, unseen = 240;
+  int64_t steps = 480, people = 800, photos = 8, unseen = 240;
   std::string same;
 };
 
@@ -45,10 +45,10 @@ TrainOptions recipe(const DemoOptions& options) {
   train.k = 4;
   train.seed = options.seed;
   train.optimizer = "adamw";
-  train.lr = 2e-3;
+  train.lr = 3e-3;
   train.weight_decay = 0.05;
   train.warmup_steps = std::min<int64_t>(30, options.steps / 5);
-  train.triplet = {.mining = Mining::BatchAll, .margin = 0.2};
+  train.triplet = {.mining = Mining::BatchAll, .margin = 0.15};
   train.preprocess = {.size = 64, .channels = 3};
   train.card.spec = {.arch = "face_net", .size = 64, .channels = 3, .embedding_dim = 128};
   train.card.preprocess = train.preprocess;

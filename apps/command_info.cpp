@@ -59,7 +59,7 @@ void add_info(Cli& cli) {
   Command sub =
       cli.command("info", "Describe this build and machine, a network, or any file",
                   "  tern info\n  tern info --arch mobilefacenet\n"
-                  "  tern info runs/demo/checkpoints/step-000700.safetensors\n  tern info runs/demo\n"
+                  "  tern info runs/demo/checkpoints/step-000480.safetensors\n  tern info runs/demo\n"
                   "Describes models, training states, other safetensors files, photos, lists of pairs and\n"
                   "of people, run directories and folders of photos.",
                   [&cli, file, arch](Command&) { return run_info(cli.global, *file, *arch); });
