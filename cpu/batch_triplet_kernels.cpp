@@ -79,33 +79,29 @@ void bucket_indices(const float* row, float lowest, float scale, int64_t buckets
   }
 }
 
-using W = Vec<double>;
-TERN_INLINE W load_wide(const float* p) {
-  typedef float Half __attribute__((vector_size(W::kLanes * sizeof(float)), aligned(4), may_alias));
-  return W(__builtin_convertvector(*reinterpret_cast<const Half*>(p), W::Raw));
-}
-
 void squared_distances(const float* a, const float* const b[4], int64_t d, double out[4]) {
-  const float *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3];
-  W s0(0.0), s1(0.0), s2(0.0), s3(0.0);
+  using W = Vec<double>;
+  W sum[4][2];
+  for (int i = 0; i < 4; ++i) sum[i][0] = sum[i][1] = W(0.0);
   int64_t k = 0;
-  for (; k + W::kLanes <= d; k += W::kLanes) {
-    const W x = load_wide(a + k);
-    const W z0 = x - load_wide(b0 + k), z1 = x - load_wide(b1 + k);
-    const W z2 = x - load_wide(b2 + k), z3 = x - load_wide(b3 + k);
-    s0 = multiply_add(z0, z0, s0);
-    s1 = multiply_add(z1, z1, s1);
-    s2 = multiply_add(z2, z2, s2);
-    s3 = multiply_add(z3, z3, s3);
+  for (; k + kLanes <= d; k += kLanes) {
+    const Widened x = widen(V::load(a + k));
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const Widened y = widen(V::load(b[i] + k));
+      const W z0 = x.half[0] - y.half[0], z1 = x.half[1] - y.half[1];
+      sum[i][0] = multiply_add(z0, z0, sum[i][0]);
+      sum[i][1] = multiply_add(z1, z1, sum[i][1]);
+    }
   }
-  const double whole[4] = {sum_lanes(s0), sum_lanes(s1), sum_lanes(s2), sum_lanes(s3)};
+#pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
     double rest = 0;
     for (int64_t j = k; j < d; ++j) {
       const double z = static_cast<double>(a[j]) - static_cast<double>(b[i][j]);
       rest += z * z;
     }
-    out[i] = whole[i] + rest;
+    out[i] = sum_lanes(sum[i][0] + sum[i][1]) + rest;
   }
 }
 

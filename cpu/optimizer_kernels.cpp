@@ -8,26 +8,22 @@ namespace {
 
 using V = Vec<float>;
 using D = Vec<double>;
-typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
 
 // Squares and sums are f64: no gradient that is finite overflows, and the sum is the same to 1e-14 in any
 // order.
 double squared_norm(int64_t n, const float* g) {
-  constexpr int kRun = 4;
-  D sum[kRun];
-  for (int k = 0; k < kRun; ++k) sum[k] = D(0.0);
+  constexpr int kRun = 2;
+  D sum[kRun][2];
+  for (int k = 0; k < kRun; ++k) sum[k][0] = sum[k][1] = D(0.0);
   int64_t i = 0;
-  for (; i + kRun * D::kLanes <= n; i += kRun * D::kLanes) {
+  for (; i + kRun * V::kLanes <= n; i += kRun * V::kLanes)
     for (int k = 0; k < kRun; ++k) {
-      Half half;
-      __builtin_memcpy(&half, g + i + k * D::kLanes, sizeof half);
-      const D d(__builtin_convertvector(half, D::Raw));
-      sum[k] = multiply_add(d, d, sum[k]);
+      const Widened x = widen(V::load(g + i + k * V::kLanes));
+      for (int h = 0; h < 2; ++h) sum[k][h] = multiply_add(x.half[h], x.half[h], sum[k][h]);
     }
-  }
   double rest = 0;
   for (; i < n; ++i) rest += static_cast<double>(g[i]) * static_cast<double>(g[i]);
-  return sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3])) + rest;
+  return sum_lanes((sum[0][0] + sum[0][1]) + (sum[1][0] + sum[1][1])) + rest;
 }
 
 void sgd(const SgdConstants& c, int64_t n, const float* g, float* p, float* m) {

@@ -67,80 +67,69 @@ void dense_gradient_naive(const BatchTripletGeometry& g, const T* u, const T* c,
   });
 }
 
-// Who pulls at each sample: its own terms, which lie together, and the terms of other anchors that use it as
-// positive (even entries: 2 t) or negative (odd: 2 t + 1), gathered here in the order of the terms.
+// Who pulls at each sample and how strongly: first the terms of which it is the anchor, then those of other
+// anchors that use it, each in the order of the terms. One list, in which the pulls at sample i are
+// [first[i], first[i + 1]).
+template <class C>
 struct Pulls {
   Pulls(const BatchTripletTerms& terms, const double* scale, int64_t n)
-      : triplets(terms.triplets.data<int64_t>()),
-        slopes(terms.slopes.data<double>()),
-        scale(scale),
-        own(static_cast<size_t>(n) + 1, 0),
-        first(static_cast<size_t>(n) + 1, 0) {
+      : first(static_cast<size_t>(n) + 1, 0) {
+    const int64_t* triplets = terms.triplets.data<int64_t>();
+    const double* slopes = terms.slopes.data<double>();
     const int64_t count = terms.triplets.size(0);
-    for (int64_t t = 0; t < count; ++t) {
-      ++own[static_cast<size_t>(triplets[3 * t]) + 1];
-      if (!active(t)) continue;
-      ++first[static_cast<size_t>(triplets[3 * t + 1]) + 1];
-      ++first[static_cast<size_t>(triplets[3 * t + 2]) + 1];
-    }
-    for (size_t i = 1; i < first.size(); ++i) {
-      own[i] += own[i - 1];
-      first[i] += first[i - 1];
-    }
-    entries.resize(static_cast<size_t>(first.back()));
-    std::vector<int64_t> next(first.begin(), first.end() - 1);
-    for (int64_t t = 0; t < count; ++t) {
-      if (!active(t)) continue;
-      for (int64_t side = 0; side < 2; ++side)
-        entries[static_cast<size_t>(next[static_cast<size_t>(triplets[3 * t + 1 + side])]++)] = 2 * t + side;
-    }
-  }
-  bool active(int64_t t) const { return slopes[2 * t] != 0 || slopes[2 * t + 1] != 0; }
-  double strength(int64_t t, int64_t side) const {
-    return (side == 0 ? 1 : -1) * scale[triplets[3 * t]] * slopes[2 * t + side];
-  }
-  // The others that pull at sample i, and how strongly.
-  template <class C>
-  void gather(int64_t i, std::vector<int32_t>& others, std::vector<C>& strengths) const {
-    others.clear();
-    strengths.clear();
-    const auto add = [&](int64_t j, double c) {
-      others.push_back(static_cast<int32_t>(j));
-      strengths.push_back(static_cast<C>(c));
+    std::vector<int64_t> own(static_cast<size_t>(n), 0);
+    const auto for_each_active = [&](auto&& visit) {
+      for (int64_t t = 0; t < count; ++t)
+        if (slopes[2 * t] != 0 || slopes[2 * t + 1] != 0)
+          visit(static_cast<size_t>(triplets[3 * t]), triplets + 3 * t + 1, slopes + 2 * t);
     };
-    for (int64_t t = own[static_cast<size_t>(i)]; t < own[static_cast<size_t>(i) + 1]; ++t)
-      for (int64_t side = 0; side < 2 && active(t); ++side)
-        add(triplets[3 * t + 1 + side], strength(t, side));
-    for (int64_t k = first[static_cast<size_t>(i)]; k < first[static_cast<size_t>(i) + 1]; ++k) {
-      const int64_t entry = entries[static_cast<size_t>(k)];
-      add(triplets[3 * (entry / 2)], strength(entry / 2, entry % 2));
-    }
+    for_each_active([&](size_t anchor, const int64_t* used, const double*) {
+      own[anchor] += 2;
+      for (int side = 0; side < 2; ++side) ++first[static_cast<size_t>(used[side]) + 1];
+    });
+    for (size_t i = 0; i < own.size(); ++i) first[i + 1] += first[i] + own[i];
+    other.resize(static_cast<size_t>(first.back()));
+    strength.resize(other.size());
+    std::vector<int64_t> next_own(first.begin(), first.end() - 1), next_used(next_own);
+    for (size_t i = 0; i < own.size(); ++i) next_used[i] += own[i];
+    for_each_active([&](size_t anchor, const int64_t* used, const double* slope) {
+      for (int side = 0; side < 2; ++side) {
+        const auto sample = static_cast<size_t>(used[side]);
+        const auto c = static_cast<C>((side == 0 ? 1 : -1) * scale[anchor] * slope[side]);
+        put(next_own[anchor]++, sample, c);
+        put(next_used[sample]++, anchor, c);
+      }
+    });
   }
-  const int64_t* triplets;
-  const double *slopes, *scale;
-  std::vector<int64_t> own, first;  // [n + 1]
-  std::vector<int64_t> entries;
+  int64_t count(int64_t i) const { return first[static_cast<size_t>(i) + 1] - first[static_cast<size_t>(i)]; }
+  const int32_t* others(int64_t i) const { return other.data() + first[static_cast<size_t>(i)]; }
+  const C* strengths(int64_t i) const { return strength.data() + first[static_cast<size_t>(i)]; }
+
+  std::vector<int64_t> first;
+  std::vector<int32_t> other;
+  std::vector<C> strength;
+
+ private:
+  void put(int64_t at, size_t sample, C c) {
+    other[static_cast<size_t>(at)] = static_cast<int32_t>(sample);
+    strength[static_cast<size_t>(at)] = c;
+  }
 };
 
 template <class T>
-void listed_gradient_of(const BatchTripletGeometry& g, const T* u, const Pulls& pulls, T* du) {
+void listed_gradient_naive(const BatchTripletGeometry& g, const T* u, const Pulls<double>& pulls, T* du) {
   parallel_for(g.n, 8, [&](int64_t begin, int64_t end) {
-    std::vector<int32_t> others;
-    std::vector<double> strengths;
-    std::vector<float> narrow;
-    for (int64_t i = begin; i < end; ++i) {
-      if constexpr (std::is_same_v<T, float>) {
-        if (!use_reference()) {
-          pulls.gather(i, others, narrow);
-          triplet_kernels().pull(u + i * g.d, u, g.d, others.data(), narrow.data(),
-                                 static_cast<int64_t>(others.size()), g.d, du + i * g.d);
-          continue;
-        }
-      }
-      pulls.gather(i, others, strengths);
-      reference::pull(u, i, others.data(), strengths.data(), static_cast<int64_t>(others.size()), g.d,
-                      du + i * g.d);
-    }
+    for (int64_t i = begin; i < end; ++i)
+      reference::pull(u, i, pulls.others(i), pulls.strengths(i), pulls.count(i), g.d, du + i * g.d);
+  });
+}
+
+void listed_gradient_fast(const BatchTripletGeometry& g, const float* u, const Pulls<float>& pulls,
+                          float* du) {
+  parallel_for(g.n, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      triplet_kernels().pull(u + i * g.d, u, g.d, pulls.others(i), pulls.strengths(i), pulls.count(i), g.d,
+                             du + i * g.d);
   });
 }
 
@@ -160,9 +149,13 @@ void dense_gradient(const BatchTripletGeometry& g, const Tensor& u, const BatchT
 
 void listed_gradient(const BatchTripletGeometry& g, const Tensor& u, const BatchTripletTerms& terms,
                      const Tensor& scale, const Tensor& du) {
-  const Pulls pulls(terms, scale.data<double>(), g.n);
-  if (u.dtype() == DType::F64) listed_gradient_of(g, u.data<double>(), pulls, du.mutable_data<double>());
-  else listed_gradient_of(g, u.data<float>(), pulls, du.mutable_data<float>());
+  const double* w = scale.data<double>();
+  if (u.dtype() == DType::F64)
+    return listed_gradient_naive(g, u.data<double>(), Pulls<double>(terms, w, g.n),
+                                 du.mutable_data<double>());
+  if (use_reference())
+    return listed_gradient_naive(g, u.data<float>(), Pulls<double>(terms, w, g.n), du.mutable_data<float>());
+  listed_gradient_fast(g, u.data<float>(), Pulls<float>(terms, w, g.n), du.mutable_data<float>());
 }
 
 }  // namespace tern::cpu

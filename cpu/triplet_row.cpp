@@ -30,21 +30,20 @@ FastTripletRow::FastTripletRow(const BatchTripletGeometry& geometry, const Sorte
       batch_(batch),
       kernels_(triplet_kernels()),
       value_error_(static_cast<double>(batch.d + 4) * 0x1p-51),
-      value_(static_cast<size_t>(batch.n)),
-      exact_(static_cast<size_t>(batch.n)),
+      value_(static_cast<size_t>(batch.n), -1.0),
+      exact_(static_cast<size_t>(batch.n), -1.0),
       candidates_(static_cast<size_t>(batch.padded)),
       buckets_(std::clamp<int64_t>(batch.n / 2, 1, 2048)),
       bucket_(static_cast<size_t>(batch.padded)),
-      bucket_begin_(static_cast<size_t>(buckets_ + 2)),
-      by_bucket_(static_cast<size_t>(batch.padded)) {}
+      first_(static_cast<size_t>(buckets_ + 1)),
+      next_(static_cast<size_t>(batch.padded)) {}
 
 void FastTripletRow::start(int64_t anchor, float* row) {
   anchor_ = anchor;
   row_ = row;
   farthest_negative_ = -1;
   sorted_ = false;
-  std::fill(value_.begin(), value_.end(), -1.0);
-  std::fill(exact_.begin(), exact_.end(), -1.0);
+  forget();
   error_ = gram_error(
       batch_.d, static_cast<double>(batch_.norms.data()[anchor]) + static_cast<double>(batch_.largest_norm));
   std::fill(row + batch_.n, row + batch_.padded, 0.0f);
@@ -65,6 +64,11 @@ void FastTripletRow::start(int64_t anchor, float* row) {
   positives_.clear();
   for (int64_t j = class_begin_; j < end; ++j)
     if (j != anchor) positives_.push_back(index_of(j));
+}
+
+void FastTripletRow::forget() {
+  for (const int32_t j : touched_) value_[static_cast<size_t>(j)] = exact_[static_cast<size_t>(j)] = -1;
+  touched_.clear();
 }
 
 double FastTripletRow::gram_at(int64_t position) const {
@@ -91,6 +95,13 @@ double FastTripletRow::value_at(int64_t position) {
   return value_[static_cast<size_t>(position)];
 }
 
+// Its row will be read by make_values.
+void FastTripletRow::ask_for(int64_t position) const {
+  constexpr int64_t kLine = 16, kMost = 16;  // floats, lines
+  for (int64_t k = 0; k < std::min(batch_.d, kMost * kLine); k += kLine)
+    __builtin_prefetch(batch_.row(position) + k);
+}
+
 void FastTripletRow::make_values(std::span<const int32_t> positions) {
   unknown_.clear();
   for (const int32_t j : positions)
@@ -103,6 +114,7 @@ void FastTripletRow::make_values(std::span<const int32_t> positions) {
     for (size_t k = 0; k < 4 && i + k < unknown_.size(); ++k)
       value_[static_cast<size_t>(unknown_[i + k])] = std::min(found[k], reference::kLargestSquare);
   }
+  touched_.insert(touched_.end(), unknown_.begin(), unknown_.end());
 }
 
 void FastTripletRow::refine(std::span<const int64_t> indices) {
@@ -119,7 +131,10 @@ void FastTripletRow::refine(std::span<const int64_t> indices) {
 
 double FastTripletRow::exact_at(int64_t position) {
   double& x = exact_[static_cast<size_t>(position)];
-  if (x < 0) x = batch_.exact(anchor_, position);
+  if (x < 0) {
+    x = batch_.exact(anchor_, position);
+    touched_.push_back(static_cast<int32_t>(position));
+  }
   return x;
 }
 
@@ -134,18 +149,24 @@ void FastTripletRow::make_exact(std::span<const int32_t> positions) {
     for (size_t k = 0; k < 4; ++k) others[k] = batch_.row(unknown_[i + k]);
     reference::squared_distances(batch_.row(anchor_), others, batch_.d, found);
     for (size_t k = 0; k < 4; ++k) exact_[static_cast<size_t>(unknown_[i + k])] = found[k];
+    touched_.insert(touched_.end(), &unknown_[i], &unknown_[i] + 4);
   }
   for (; i < unknown_.size(); ++i) exact_at(unknown_[i]);
 }
 
 int64_t FastTripletRow::extreme_positive(bool farthest) {
   const double sign = farthest ? -1 : 1;
+  const auto members = static_cast<int64_t>(class_squares_.size());
+  const auto square = [&](int64_t member) {
+    return sign * static_cast<double>(class_squares_[static_cast<size_t>(member)]);
+  };
   double best = HUGE_VAL;
-  for (const int64_t p : positives_) best = std::min(best, sign * gram_at(position_of(p)));
+  for (int64_t m = 0; m < members; ++m)
+    if (m != anchor_ - class_begin_) best = std::min(best, square(m));
   int64_t count = 0;
-  for (const int64_t p : positives_)
-    if (sign * gram_at(position_of(p)) <= best + 2 * error_)
-      candidates_[static_cast<size_t>(count++)] = static_cast<int32_t>(position_of(p));
+  for (int64_t m = 0; m < members; ++m)
+    if (m != anchor_ - class_begin_ && square(m) <= best + 2 * error_)
+      candidates_[static_cast<size_t>(count++)] = static_cast<int32_t>(class_begin_ + m);
   if (count > 1) make_exact({candidates_.data(), static_cast<size_t>(count)});
   int64_t chosen = -1;  // candidates ascend with the index: the first of equals wins
   for (int64_t k = 0; k < count; ++k) {
@@ -206,25 +227,48 @@ void FastTripletRow::sort_into_buckets() {
   scale_ = width > 0 && width < kInfinity ? static_cast<float>(buckets_) / width : 0;
   if (!(scale_ < kInfinity)) scale_ = 0;
   kernels_.bucket_indices(row_, lowest_, scale_, buckets_, batch_.padded, bucket_.data());
-  std::fill(bucket_begin_.begin(), bucket_begin_.end(), 0);
-  for (int64_t j = 0; j < batch_.n; ++j)
-    ++bucket_begin_[static_cast<size_t>(bucket_[static_cast<size_t>(j)]) + 1];
-  for (int64_t b = 0; b <= buckets_; ++b)
-    bucket_begin_[static_cast<size_t>(b) + 1] += bucket_begin_[static_cast<size_t>(b)];
-  // Filling moves each start to its end; the loop after moves them back.
-  for (int64_t j = 0; j < batch_.n; ++j)
-    by_bucket_[static_cast<size_t>(bucket_begin_[static_cast<size_t>(bucket_[static_cast<size_t>(j)])]++)] =
-        static_cast<int32_t>(j);
-  for (int64_t b = buckets_ + 1; b > 0; --b)
-    bucket_begin_[static_cast<size_t>(b)] = bucket_begin_[static_cast<size_t>(b) - 1];
-  bucket_begin_[0] = 0;
+  std::fill(first_.begin(), first_.end(), -1);
+  for (int64_t j = 0; j < batch_.n; ++j) {
+    int32_t& first = first_[static_cast<size_t>(bucket_[static_cast<size_t>(j)])];
+    next_[static_cast<size_t>(j)] = first;
+    first = static_cast<int32_t>(j);
+  }
 }
 
-// The kernel's arithmetic on one value: monotone, and equal for equal floats.
+// The kernel's arithmetic on the nearest float: monotone, and equal for equal floats.
 int64_t FastTripletRow::bucket_of(double square) const {
-  const float at = (rounded_down(square) - lowest_) * scale_;
+  const float at = (static_cast<float>(square) - lowest_) * scale_;
   if (!(at > 0)) return 0;
   return at >= static_cast<float>(buckets_ - 1) ? buckets_ - 1 : static_cast<int64_t>(at);
+}
+
+// Above bound, or beyond the range of f32. A second that is not within 2 error_ of the lowest may be missing.
+FastTripletRow::Beyond FastTripletRow::lowest_beyond(double bound) const {
+  Beyond found;
+  int64_t last = buckets_ - 1;
+  for (int64_t b = bucket_of(bound); b <= last; ++b) {
+    for (int32_t j = first_[static_cast<size_t>(b)]; j >= 0; j = next_[static_cast<size_t>(j)]) {
+      const double s = static_cast<double>(row_[j]);
+      const double above = s > bound || s >= static_cast<double>(kLargest) ? s : HUGE_VAL;
+      found.second = std::min(found.second, std::max(found.lowest, above));
+      found.position = above < found.lowest ? j : found.position;
+      found.lowest = std::min(found.lowest, above);
+    }
+    if (found.position >= 0) last = bucket_of(found.lowest + 2 * error_);
+  }
+  return found;
+}
+
+// Into candidates_: above bound as before, and at most last.
+int64_t FastTripletRow::collect_beyond(double bound, double last) {
+  int64_t count = 0;
+  for (int64_t b = bucket_of(bound); b <= bucket_of(last); ++b)
+    for (int32_t j = first_[static_cast<size_t>(b)]; j >= 0; j = next_[static_cast<size_t>(j)]) {
+      const double s = static_cast<double>(row_[j]);
+      candidates_[static_cast<size_t>(count)] = j;
+      count += (s > bound || s >= static_cast<double>(kLargest)) && s <= last;
+    }
+  return count;
 }
 
 int64_t FastTripletRow::nearest_negative(int64_t beyond) {
@@ -238,38 +282,15 @@ int64_t FastTripletRow::nearest_negative(int64_t beyond) {
   const int64_t p = position_of(beyond);
   const Interval bound = square_interval(p);
   const double perhaps = bound.low - error_, surely = bound.high + error_;
-  const auto open = [&](double s) { return s <= perhaps && s < static_cast<double>(kLargest); };
-  // The two lowest that are surely above, and whether another may be.
-  double lowest = HUGE_VAL, second = HUGE_VAL;
-  int64_t found = -1, last = buckets_ - 1;
-  bool doubt = false;
-  const int64_t first = bucket_of(perhaps);
-  for (int64_t b = first; b <= last; ++b)
-    for (int32_t i = bucket_begin_[static_cast<size_t>(b)]; i < bucket_begin_[static_cast<size_t>(b) + 1];
-         ++i) {
-      const int32_t j = by_bucket_[static_cast<size_t>(i)];
-      const double s = static_cast<double>(row_[j]);
-      if (open(s) || s >= second) continue;
-      if (s <= surely) {
-        doubt = true;
-      } else if (s < lowest) {
-        second = lowest;
-        lowest = s;
-        found = j;
-        last = bucket_of(lowest + 2 * error_);
-      } else {
-        second = s;
-      }
-    }
-  if (!doubt && (found < 0 || second > lowest + 2 * error_)) return found < 0 ? -1 : index_of(found);
-  int64_t count = 0;
-  for (int32_t i = bucket_begin_[static_cast<size_t>(first)];
-       i < bucket_begin_[static_cast<size_t>(last) + 1]; ++i) {
-    const int32_t j = by_bucket_[static_cast<size_t>(i)];
-    const double s = static_cast<double>(row_[j]);
-    if (!open(s) && s <= lowest + 2 * error_) candidates_[static_cast<size_t>(count++)] = j;
+  const Beyond found = lowest_beyond(perhaps);
+  if (found.position < 0) return -1;
+  const bool doubt = found.lowest <= surely;
+  if (!doubt && found.second > found.lowest + 2 * error_) {
+    ask_for(found.position);
+    return index_of(found.position);
   }
-  return decide_lowest(p, count);
+  const double highest = doubt ? lowest_beyond(surely).lowest : found.lowest;
+  return decide_lowest(p, collect_beyond(perhaps, highest + 2 * error_));
 }
 
 int64_t FastTripletRow::farthest_negative() {

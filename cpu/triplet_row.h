@@ -6,8 +6,9 @@
 // within a few parts in 10^14. A question is answered from the Gram values where these intervals leave no
 // doubt; what is in doubt is refined to f64, and what then still is, to the exact sum. Nearest-negative
 // questions go through buckets of the negatives by s, made once per anchor, so that a question touches a few
-// of them instead of all.
+// of them instead of all. A bucket is a chain of positions: making it is one store a negative.
 
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -44,6 +45,8 @@ class FastTripletRow {
   Interval square_interval(int64_t position) const;
   double value_at(int64_t position);
   void make_values(std::span<const int32_t> positions);
+  void forget();
+  void ask_for(int64_t position) const;
   double exact_at(int64_t position);
   void make_exact(std::span<const int32_t> positions);
   int64_t extreme_positive(bool farthest);
@@ -54,8 +57,14 @@ class FastTripletRow {
   int64_t decide_lowest(int64_t p, int64_t count);
 
   // Buckets.
+  struct Beyond {  // what lies above a bound: the two lowest s and where the first is
+    double lowest = HUGE_VAL, second = HUGE_VAL;
+    int32_t position = -1;
+  };
   void sort_into_buckets();
   int64_t bucket_of(double square) const;
+  Beyond lowest_beyond(double bound) const;
+  int64_t collect_beyond(double bound, double last);
 
   const BatchTripletGeometry& geometry_;
   const SortedBatch& batch_;
@@ -65,6 +74,7 @@ class FastTripletRow {
   double error_ = 0;
   double value_error_;                 // relative
   std::vector<double> value_, exact_;  // by position; negative: not computed yet
+  std::vector<int32_t> touched_;       // the others
   std::vector<float> class_squares_;   // row_ of the class, before it was masked
   std::vector<int64_t> positives_;
   std::vector<int32_t> candidates_, unknown_;
@@ -73,9 +83,9 @@ class FastTripletRow {
   bool sorted_ = false;
   float lowest_ = 0, scale_ = 0;  // bucket = (s - lowest_) * scale_
   int64_t buckets_;
-  std::vector<int32_t> bucket_;        // by position
-  std::vector<int32_t> bucket_begin_;  // [buckets_ + 2]: the last one holds what is masked
-  std::vector<int32_t> by_bucket_;     // positions
+  std::vector<int32_t> bucket_;  // by position
+  std::vector<int32_t> first_;   // position by bucket, -1: empty; one more bucket holds what is masked
+  std::vector<int32_t> next_;    // position that follows a position, or -1
 };
 
 }  // namespace tern::cpu
