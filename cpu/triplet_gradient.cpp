@@ -69,51 +69,85 @@ void dense_gradient_naive(const BatchTripletGeometry& g, const T* u, const T* c,
 
 // Who pulls at each sample and how strongly: first the terms of which it is the anchor, then those of other
 // anchors that use it, each in the order of the terms. One list, in which the pulls at sample i are
-// [first[i], first[i + 1]).
+// [first(i), first(i + 1)): made by counting, in blocks of terms that know where their entries begin.
 template <class C>
-struct Pulls {
+class Pulls {
+ public:
   Pulls(const BatchTripletTerms& terms, const double* scale, int64_t n)
-      : first(static_cast<size_t>(n) + 1, 0) {
-    const int64_t* triplets = terms.triplets.data<int64_t>();
-    const double* slopes = terms.slopes.data<double>();
-    const int64_t count = terms.triplets.size(0);
-    std::vector<int64_t> own(static_cast<size_t>(n), 0);
-    const auto for_each_active = [&](auto&& visit) {
-      for (int64_t t = 0; t < count; ++t)
-        if (slopes[2 * t] != 0 || slopes[2 * t + 1] != 0)
-          visit(static_cast<size_t>(triplets[3 * t]), triplets + 3 * t + 1, slopes + 2 * t);
-    };
-    for_each_active([&](size_t anchor, const int64_t* used, const double*) {
-      own[anchor] += 2;
-      for (int side = 0; side < 2; ++side) ++first[static_cast<size_t>(used[side]) + 1];
+      : triplets_(terms.triplets.data<int64_t>()),
+        slopes_(terms.slopes.data<double>()),
+        scale_(scale),
+        terms_(terms.triplets.size(0)),
+        n_(n),
+        next_(2 * kBlocks * n),
+        first_(n + 1),
+        other_(4 * terms_),
+        strength_(4 * terms_) {
+    parallel_for(kBlocks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t block = begin; block < end; ++block) count_block(block);
     });
-    for (size_t i = 0; i < own.size(); ++i) first[i + 1] += first[i] + own[i];
-    other.resize(static_cast<size_t>(first.back()));
-    strength.resize(other.size());
-    std::vector<int64_t> next_own(first.begin(), first.end() - 1), next_used(next_own);
-    for (size_t i = 0; i < own.size(); ++i) next_used[i] += own[i];
-    for_each_active([&](size_t anchor, const int64_t* used, const double* slope) {
+    int64_t at = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      first_.data()[i] = at;
+      for (const int64_t role : {0, 1})
+        for (int64_t block = 0; block < kBlocks; ++block) {
+          int64_t& next = next_of(block, role)[i];
+          const int64_t count = next;
+          next = at;
+          at += count;
+        }
+    }
+    first_.data()[n] = at;
+    parallel_for(kBlocks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t block = begin; block < end; ++block) list_block(block);
+    });
+  }
+  int64_t count(int64_t i) const { return first_.data()[i + 1] - first_.data()[i]; }
+  const int32_t* others(int64_t i) const { return other_.data() + first_.data()[i]; }
+  const C* strengths(int64_t i) const { return strength_.data() + first_.data()[i]; }
+
+ private:
+  static constexpr int64_t kBlocks = 8;
+
+  // Of a block: how many entries each sample has as anchor (role 0) and as positive or negative (role 1),
+  // later where the next goes.
+  int64_t* next_of(int64_t block, int64_t role) { return next_.data() + (2 * block + role) * n_; }
+  template <class Visit>
+  void for_each_active(int64_t block, Visit&& visit) const {
+    for (int64_t t = block * terms_ / kBlocks; t < (block + 1) * terms_ / kBlocks; ++t)
+      if (slopes_[2 * t] != 0 || slopes_[2 * t + 1] != 0)
+        visit(triplets_[3 * t], triplets_ + 3 * t + 1, slopes_ + 2 * t);
+  }
+  void count_block(int64_t block) {
+    int64_t *own = next_of(block, 0), *used = next_of(block, 1);
+    std::fill_n(own, 2 * n_, 0);
+    for_each_active(block, [&](int64_t anchor, const int64_t* pair, const double*) {
+      own[anchor] += 2;
+      ++used[pair[0]];
+      ++used[pair[1]];
+    });
+  }
+  void list_block(int64_t block) {
+    int64_t *own = next_of(block, 0), *used = next_of(block, 1);
+    for_each_active(block, [&](int64_t anchor, const int64_t* pair, const double* slope) {
       for (int side = 0; side < 2; ++side) {
-        const auto sample = static_cast<size_t>(used[side]);
-        const auto c = static_cast<C>((side == 0 ? 1 : -1) * scale[anchor] * slope[side]);
-        put(next_own[anchor]++, sample, c);
-        put(next_used[sample]++, anchor, c);
+        const auto c = static_cast<C>((side == 0 ? 1 : -1) * scale_[anchor] * slope[side]);
+        put(own[anchor]++, pair[side], c);
+        put(used[pair[side]]++, anchor, c);
       }
     });
   }
-  int64_t count(int64_t i) const { return first[static_cast<size_t>(i) + 1] - first[static_cast<size_t>(i)]; }
-  const int32_t* others(int64_t i) const { return other.data() + first[static_cast<size_t>(i)]; }
-  const C* strengths(int64_t i) const { return strength.data() + first[static_cast<size_t>(i)]; }
-
-  std::vector<int64_t> first;
-  std::vector<int32_t> other;
-  std::vector<C> strength;
-
- private:
-  void put(int64_t at, size_t sample, C c) {
-    other[static_cast<size_t>(at)] = static_cast<int32_t>(sample);
-    strength[static_cast<size_t>(at)] = c;
+  void put(int64_t at, int64_t sample, C c) {
+    other_.data()[at] = static_cast<int32_t>(sample);
+    strength_.data()[at] = c;
   }
+
+  const int64_t* triplets_;
+  const double *slopes_, *scale_;
+  int64_t terms_, n_;
+  Scratch<int64_t> next_, first_;
+  Scratch<int32_t> other_;
+  Scratch<C> strength_;
 };
 
 template <class T>
