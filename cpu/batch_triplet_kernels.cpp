@@ -141,39 +141,54 @@ void to_distance(float* row, RowMetric metric, int64_t n) {
   }
 }
 
-// kBlock positives at a time stream over the negatives: their sums and counts stay in registers, the
-// negatives' counts pass through once per block.
+// kBlock positives at a time stream over the negatives: the counts of the positives stay in registers, those
+// of the negatives, integers until hinge_loss, pass through once per block. Missing positives are -infinity,
+// nearer than every negative.
 template <int kBlock>
 TERN_INLINE void hinge_block(TripletStream& r, int64_t first) {
-  V d_ap[kBlock], sum[kBlock];
+  V d_ap[kBlock];
   M active[kBlock], hard{};
   for (int b = 0; b < kBlock; ++b) {
-    d_ap[b] = V(r.positives[first + b]);
-    sum[b] = V(0);
+    d_ap[b] = first + b < r.count ? V(r.positives[first + b]) : V(0) - infinity();
     active[b] = M{};
   }
   const V margin(r.margin);
   for (int64_t j = 0; j < r.n; j += kLanes) {
     const V d_an = V::load(r.negatives + j);
     const V reach = d_an - margin;
-    V slope = V::load(r.negative_slope + j);
+    M count = bits_of(V::load(r.negative_slope + j));
     for (int b = 0; b < kBlock; ++b) {
-      const V x = d_ap[b] - reach;
-      const M on = x > V(0);
-      sum[b] = select(on, sum[b] + x, sum[b]);
+      const M on = d_ap[b] > reach;
       active[b] = on ? active[b] + 1 : active[b];
-      slope = select(on, slope + V(1), slope);
+      count = on ? count + 1 : count;
       hard = d_an <= d_ap[b] ? hard + 1 : hard;
     }
-    slope.store(r.negative_slope + j);
+    from_bits(d_an, count).store(r.negative_slope + j);
   }
   r.hard += sum_counts(hard);
-  for (int b = 0; b < kBlock; ++b) {
+  for (int b = 0; b < kBlock && first + b < r.count; ++b) {
     const int64_t count = sum_counts(active[b]);
-    r.loss[first + b] = sum_lanes(sum[b]);
     r.positive_slope[first + b] = static_cast<float>(count);
     r.active += count;
   }
+}
+
+// The sum of d_ap - (d_an - m) over the active pairs: each distance as often as it is in one. The negatives'
+// counts become their slopes.
+double hinge_loss(TripletStream& r) {
+  double sum = 0;
+  for (int64_t i = 0; i < r.count; ++i)
+    sum += static_cast<double>(r.positives[i]) * static_cast<double>(r.positive_slope[i]);
+  Vec<double> reached[2] = {Vec<double>(0.0), Vec<double>(0.0)};
+  for (int64_t j = 0; j < r.n; j += kLanes) {
+    const V slope = from_int(V(0), bits_of(V::load(r.negative_slope + j)));
+    const V reach = V::load(r.negatives + j) - V(r.margin);
+    slope.store(r.negative_slope + j);
+    const Widened times = widen(slope), d = widen(select(slope > V(0), reach, V(0)));
+    for (int h = 0; h < 2; ++h) reached[h] = multiply_add(times.half[h], d.half[h], reached[h]);
+  }
+  sum -= sum_lanes(reached[0] + reached[1]);
+  return sum > 0 ? sum : 0;
 }
 
 void soft_positive(TripletStream& r, int64_t i) {
@@ -194,7 +209,7 @@ void soft_positive(TripletStream& r, int64_t i) {
     inside -= d_an < reach;
     (V::load(r.negative_slope + j) + slope).store(r.negative_slope + j);
   }
-  r.loss[i] = sum_lanes(sum);
+  r.loss += static_cast<double>(sum_lanes(sum));
   r.positive_slope[i] = sum_lanes(slopes);
   r.active += sum_counts(active);
   r.hard += sum_counts(hard);
@@ -202,17 +217,17 @@ void soft_positive(TripletStream& r, int64_t i) {
 }
 
 void triplet_stream(TripletStream& r) {
-  constexpr int kBlock = kVectorBytes == 64 ? 6 : 3;
+  constexpr int kBlock = kVectorBytes == 64 ? 8 : 4;
   for (int64_t j = 0; j < r.n; j += kLanes) V(0).store(r.negative_slope + j);
   r.active = r.hard = r.semi_hard = 0;
+  r.loss = 0;
   if (r.soft) {
     for (int64_t i = 0; i < r.count; ++i) soft_positive(r, i);
     return;
   }
-  int64_t i = 0;
-  for (; i + kBlock <= r.count; i += kBlock) hinge_block<kBlock>(r, i);
-  for (; i < r.count; ++i) hinge_block<1>(r, i);
+  for (int64_t i = 0; i < r.count; i += kBlock) hinge_block<kBlock>(r, i);
   r.semi_hard = r.active - r.hard;
+  r.loss = hinge_loss(r);
 }
 
 void negative_coefficients(const float* d, const float* slope, RowMetric metric, int64_t n, float* out) {

@@ -18,12 +18,12 @@ struct TripletStream {
   int64_t count;
   float margin;
   bool soft;
-  // Out: per positive the sum of its terms, their slopes, and how many are active and hard; per negative the
-  // slopes.
-  float* loss;                                  // [count]
-  float* positive_slope;                        // [count]
-  float* negative_slope;                        // [n]
-  int64_t active = 0, hard = 0, semi_hard = 0;  // over the row
+  // Out: the sums of the terms' slopes for each positive and negative, and over the row the sum of the terms
+  // and how many are active, hard, semi-hard.
+  float* positive_slope;  // [count]
+  float* negative_slope;  // [n]
+  double loss = 0;
+  int64_t active = 0, hard = 0, semi_hard = 0;
 };
 
 struct TripletKernels {

@@ -49,7 +49,7 @@ class AllTriplets {
   struct Workspace {
     explicit Workspace(const SortedBatch& batch)
         : negative_slope(batch.padded), coefficients(batch.padded), near(static_cast<size_t>(batch.padded)) {}
-    std::vector<float> d_ap, loss, slope;
+    std::vector<float> d_ap, slope;
     Scratch<float> negative_slope, coefficients;
     std::vector<int32_t> near;
   };
@@ -104,7 +104,6 @@ class AllTriplets {
     for (int64_t j = begin; j < end; ++j)
       if (j != at) work.d_ap.push_back(row[j]);
     std::fill(row + begin, row + end, kInfinity);
-    work.loss.resize(work.d_ap.size());
     work.slope.resize(work.d_ap.size());
     TripletStream job{.negatives = row,
                       .n = batch_.padded,
@@ -112,12 +111,10 @@ class AllTriplets {
                       .count = static_cast<int64_t>(work.d_ap.size()),
                       .margin = static_cast<float>(g_.options.margin),
                       .soft = g_.options.soft_margin,
-                      .loss = work.loss.data(),
                       .positive_slope = work.slope.data(),
                       .negative_slope = work.negative_slope.data()};
     kernels.triplet_stream(job);
-    sums_[index] = 0;
-    for (const float loss : work.loss) sums_[index] += static_cast<double>(loss);
+    sums_[index] = job.loss;
     note_stats(index, begin, end, row, job);
     if (!coefficients) return;
     kernels.negative_coefficients(row, job.negative_slope, metric_, batch_.padded, work.coefficients.data());
