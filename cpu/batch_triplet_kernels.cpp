@@ -114,6 +114,21 @@ double sum_finite(const float* row, int64_t n) {
   return static_cast<double>(sum_lanes(sum));
 }
 
+int64_t count_blocks(const float* row, float low, float high, int64_t n, int32_t* counts) {
+  M between{};
+  for (int64_t j = 0; j < n; j += kRowQuantum) {
+    M below{};
+    for (int64_t i = j; i < j + kRowQuantum; i += kLanes) {
+      const V x = V::load(row + i);
+      const M in = x <= V(low);
+      below -= in;
+      between -= (x <= V(high)) & ~in;
+    }
+    *counts++ = static_cast<int32_t>(sum_counts(below));
+  }
+  return sum_counts(between);
+}
+
 int64_t collect(const float* row, float low, float high, int64_t n, int32_t* out) {
   int64_t count = 0;
   for (int64_t j = 0; j < n; j += 4 * kLanes) {
@@ -310,6 +325,7 @@ constinit const TripletKernels triplet_table = {.gram_to_squared = gram_to_squar
                                                 .bucket_indices = bucket_indices,
                                                 .squared_distances = squared_distances,
                                                 .sum_finite = sum_finite,
+                                                .count_blocks = count_blocks,
                                                 .collect = collect,
                                                 .to_distance = to_distance,
                                                 .triplet_stream = triplet_stream,

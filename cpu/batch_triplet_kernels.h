@@ -42,6 +42,9 @@ struct TripletKernels {
   void (*squared_distances)(const float* a, const float* const b[4], int64_t d, double out[4]);
   // The sum of the finite ones.
   double (*sum_finite)(const float* row, int64_t n);
+  // counts[b] = how many of the block row[b * kRowQuantum ...] are <= low; returns how many of the row are
+  // above low and <= high.
+  int64_t (*count_blocks)(const float* row, float low, float high, int64_t n, int32_t* counts);
   // Writes the j with low < row_j <= high, ascending; returns how many. out has room for n.
   int64_t (*collect)(const float* row, float low, float high, int64_t n, int32_t* out);
   // Squared distances (negative by rounding: 0) become distances.

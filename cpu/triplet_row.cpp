@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "tern/cpu/reference/squared_distance.h"
 #include "tern/cpu/triplet_rules.h"
@@ -33,6 +34,8 @@ FastTripletRow::FastTripletRow(const BatchTripletGeometry& geometry, const Sorte
       value_(static_cast<size_t>(batch.n), -1.0),
       exact_(static_cast<size_t>(batch.n), -1.0),
       candidates_(static_cast<size_t>(batch.padded)),
+      by_index_(static_cast<size_t>(batch.padded), kInfinity),
+      violator_counts_(static_cast<size_t>(batch.padded / kRowQuantum)),
       buckets_(std::clamp<int64_t>(batch.n / 2, 1, 2048)),
       bucket_(static_cast<size_t>(batch.padded)),
       first_(static_cast<size_t>(buckets_ + 1)),
@@ -42,7 +45,7 @@ void FastTripletRow::start(int64_t anchor, float* row) {
   anchor_ = anchor;
   row_ = row;
   farthest_negative_ = -1;
-  sorted_ = false;
+  sorted_ = by_index_known_ = false;
   forget();
   error_ = gram_error(
       batch_.d, static_cast<double>(batch_.norms.data()[anchor]) + static_cast<double>(batch_.largest_norm));
@@ -322,27 +325,45 @@ bool FastTripletRow::closer(int64_t n, int64_t p) {
   return distance_of(squared(n), distance) < distance_of(squared(p), distance) + geometry_.options.margin;
 }
 
-void FastTripletRow::violators(int64_t p, std::vector<int64_t>& out) {
-  const Distance distance = geometry_.options.distance;
-  const double limit = distance_of(squared(p), distance) + geometry_.options.margin;
-  const double square = square_of(limit, distance);
-  const float perhaps = rounded_up(square * (1 + 1e-12) + error_);
-  const double surely = square * (1 - 1e-12) - error_;
-  const int64_t count = kernels_.collect(row_, -kInfinity, perhaps, batch_.padded, candidates_.data());
-  for (int64_t k = 0; k < count; ++k) {
-    const int32_t j = candidates_[static_cast<size_t>(k)];
-    if (static_cast<double>(row_[j]) < surely || distance_of(exact_at(j), distance) < limit)
-      out.push_back(index_of(j));
+int64_t FastTripletRow::count_violators(int64_t p) {
+  if (!by_index_known_) {
+    for (int64_t i = 0; i < batch_.n; ++i) by_index_[static_cast<size_t>(i)] = row_[position_of(i)];
+    by_index_known_ = true;
   }
+  const Distance distance = geometry_.options.distance;
+  const double square = square_of(distance_of(value(p), distance) + geometry_.options.margin, distance);
+  const double room = 4 * value_error_ * square + error_;
+  const float perhaps = rounded_up(square + room);
+  violator_limit_ = std::nextafter(rounded_down(square - room), -kInfinity);
+  violators_.clear();
+  if (kernels_.count_blocks(by_index_.data(), violator_limit_, perhaps, batch_.padded,
+                            violator_counts_.data()) == 0)
+    return std::accumulate(violator_counts_.begin(), violator_counts_.end(), int64_t{0});
+  for (int64_t n = 0; n < batch_.n; ++n) {
+    const float s = by_index_[static_cast<size_t>(n)];
+    if (s <= violator_limit_ || (s <= perhaps && closer(n, p))) violators_.push_back(n);
+  }
+  return static_cast<int64_t>(violators_.size());
+}
+
+int64_t FastTripletRow::nth_violator(int64_t at) const {
+  if (!violators_.empty()) return violators_[static_cast<size_t>(at)];
+  size_t block = 0;
+  while (at >= violator_counts_[block]) at -= violator_counts_[block++];
+  auto n = static_cast<int64_t>(block) * kRowQuantum;
+  for (;; ++n)
+    if (by_index_[static_cast<size_t>(n)] <= violator_limit_ && at-- == 0) return n;
 }
 
 void FastTripletRow::negatives(std::vector<int64_t>& out) {
   int64_t count = 0;
-  for (int64_t j = 0; j < batch_.n; ++j)
-    if (row_[j] < kInfinity) candidates_[static_cast<size_t>(count++)] = static_cast<int32_t>(j);
+  for (int64_t i = 0; i < batch_.n; ++i) {
+    const int64_t j = position_of(i);
+    if (row_[j] == kInfinity) continue;
+    out.push_back(i);
+    candidates_[static_cast<size_t>(count++)] = static_cast<int32_t>(j);
+  }
   make_exact({candidates_.data(), static_cast<size_t>(count)});
-  for (int64_t k = 0; k < count; ++k) out.push_back(index_of(candidates_[static_cast<size_t>(k)]));
-  std::sort(out.begin(), out.end());
 }
 
 }  // namespace tern::cpu

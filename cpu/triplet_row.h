@@ -29,7 +29,11 @@ class FastTripletRow {
   int64_t farthest_negative();
   int64_t nearest_negative(int64_t beyond);
   bool closer(int64_t n, int64_t p);
-  void violators(int64_t p, std::vector<int64_t>& out);
+  template <class Choose>
+  int64_t violator(int64_t p, Choose&& choose) {
+    const int64_t count = count_violators(p);
+    return count == 0 ? -1 : nth_violator(choose(count));
+  }
   void negatives(std::vector<int64_t>& out);
   double squared(int64_t index) { return exact_at(position_of(index)); }
   double value(int64_t index) { return value_at(position_of(index)); }
@@ -56,6 +60,10 @@ class FastTripletRow {
   // The lowest of candidates_[0, count) above position p (-1: of all).
   int64_t decide_lowest(int64_t p, int64_t count);
 
+  // The question is kept for nth_violator.
+  int64_t count_violators(int64_t p);
+  int64_t nth_violator(int64_t at) const;
+
   // Buckets.
   struct Beyond {  // what lies above a bound: the two lowest s and where the first is
     double lowest = HUGE_VAL, second = HUGE_VAL;
@@ -79,6 +87,12 @@ class FastTripletRow {
   std::vector<int64_t> positives_;
   std::vector<int32_t> candidates_, unknown_;
   int64_t farthest_negative_ = -1;  // once asked for
+
+  bool by_index_known_ = false;
+  std::vector<float> by_index_;           // row_ in the order of the samples
+  std::vector<int32_t> violator_counts_;  // of its blocks, if no violator is in doubt; else
+  std::vector<int64_t> violators_;        // they themselves
+  float violator_limit_ = 0;
 
   bool sorted_ = false;
   float lowest_ = 0, scale_ = 0;  // bucket = (s - lowest_) * scale_

@@ -3,14 +3,16 @@
 // row (cpu/reference/) computes them all; the fast one (cpu/triplet_row.h) only those that can decide.
 //
 //   struct Row {
-//     std::span<const int64_t> positives();                  // ascending
+//     std::span<const int64_t> positives();            // ascending
 //     int64_t farthest_positive(), nearest_positive(), farthest_negative();
-//     int64_t nearest_negative(int64_t beyond);              // argmin { d_an : d_an > d(beyond) }; -1: of
-//     all bool closer(int64_t n, int64_t p);                     // d_an < d_ap + margin void
-//     violators(int64_t p, std::vector<int64_t>& out);  // all n with closer(n, p), in any order void
-//     negatives(std::vector<int64_t>& out);             // ascending double squared(int64_t j); // exact
-//     double value(int64_t j);                               // the same to rounding in f64
-//     void refine(std::span<const int64_t>);                 // their values will be asked for
+//     int64_t nearest_negative(int64_t beyond);        // argmin { d_an : d_an > d(beyond) }; -1: of all
+//     bool closer(int64_t n, int64_t p);               // d_an < d_ap + margin
+//     int64_t violator(int64_t p, Choose);             // of the n with closer(n, p), ascending: which one,
+//                                                      // chosen by their number
+//     void negatives(std::vector<int64_t>& out);       // ascending
+//     double squared(int64_t j);                       // exact
+//     double value(int64_t j);                         // the same to rounding in f64
+//     void refine(std::span<const int64_t>);           // their values will be asked for
 //   };
 // What does not exist is -1; equals go to the lowest index.
 
@@ -45,9 +47,8 @@ struct NegativeWeights {
   }
   int64_t draw(uint32_t bits) const {
     const double at = sums.empty() ? 0 : static_cast<double>(uniform01(bits)) * sums.back();
-    for (size_t i = 0; i < sums.size(); ++i)
-      if (sums[i] > at) return index[i];
-    return -1;
+    const auto found = std::upper_bound(sums.begin(), sums.end(), at);  // the sums never fall
+    return found == sums.end() ? -1 : index[static_cast<size_t>(found - sums.begin())];
   }
   std::vector<int64_t> index;
   std::vector<double> sums;
@@ -67,13 +68,10 @@ int64_t mine_negative(const BatchTripletGeometry& g, int64_t anchor, int64_t p, 
     }
     case Mining::RandomViolator: {
       if (p < anchor) return -1;
-      std::vector<int64_t> found;
-      row.violators(p, found);
-      if (found.empty()) return -1;
-      const auto at = uniform_below(mining_bits(g.options.seed, g.options.step, g.n, anchor, p),
-                                    static_cast<uint32_t>(found.size()));
-      std::nth_element(found.begin(), found.begin() + at, found.end());
-      return found[at];
+      return row.violator(p, [&](int64_t count) -> int64_t {
+        return uniform_below(mining_bits(g.options.seed, g.options.step, g.n, anchor, p),
+                             static_cast<uint32_t>(count));
+      });
     }
     default: return -1;
   }

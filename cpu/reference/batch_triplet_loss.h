@@ -39,9 +39,12 @@ class TripletRow {
     const Distance distance = options_.distance;
     return distance_of(squared(n), distance) < distance_of(squared(p), distance) + options_.margin;
   }
-  void violators(int64_t p, std::vector<int64_t>& out) const {
+  template <class Choose>
+  int64_t violator(int64_t p, Choose&& choose) const {
+    std::vector<int64_t> found;
     for (const int64_t n : negatives_)
-      if (closer(n, p)) out.push_back(n);
+      if (closer(n, p)) found.push_back(n);
+    return found.empty() ? -1 : found[static_cast<size_t>(choose(static_cast<int64_t>(found.size())))];
   }
   void negatives(std::vector<int64_t>& out) const { out = negatives_; }
 
