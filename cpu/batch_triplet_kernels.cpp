@@ -1,5 +1,6 @@
 #include "tern/cpu/batch_triplet_kernels.h"
 
+#include "tern/cpu/transpose.h"
 #include "tern/cpu/vec.h"
 #include "tern/ops/triplet_formulas.h"
 
@@ -7,6 +8,7 @@ namespace tern::cpu::TERN_ISA {
 namespace {
 
 using V = Vec<float>;
+using Raw = V::Raw;
 using M = V::Mask;
 constexpr int kLanes = V::kLanes;
 
@@ -245,47 +247,57 @@ void triplet_stream(TripletStream& r) {
   r.loss = hinge_loss(r);
 }
 
+template <RowMetric kMetric>
+TERN_INLINE V negative_coefficient(V d, V slope) {
+  const V c = V(kMetric == RowMetric::SquaredEuclidean ? -2.0f : -1.0f) * slope;
+  return kMetric == RowMetric::Euclidean ? select(d > V(0), c / d, V(0)) : c;
+}
+template <RowMetric kMetric>
+TERN_INLINE void negative_coefficients_of(const float* d, const float* slope, int64_t n, float* out) {
+  int64_t j = 0;
+  for (; j + kLanes <= n; j += kLanes)
+    negative_coefficient<kMetric>(V::load(d + j), V::load(slope + j)).store(out + j);
+  if (j < n) negative_coefficient<kMetric>(V::load(d + j), V::load(slope + j)).store_partial(out + j, n - j);
+}
 void negative_coefficients(const float* d, const float* slope, RowMetric metric, int64_t n, float* out) {
-  const V factor(metric == RowMetric::SquaredEuclidean ? -2.0f : -1.0f);
-  for (int64_t j = 0; j < n; j += kLanes) {
-    V c = factor * V::load(slope + j);
-    if (metric == RowMetric::Euclidean) {
-      const V x = V::load(d + j);
-      c = select(x > V(0), c / x, V(0));
-    }
-    c.store(out + j);
-  }
+  if (metric == RowMetric::Euclidean) negative_coefficients_of<RowMetric::Euclidean>(d, slope, n, out);
+  else if (metric == RowMetric::Cosine) negative_coefficients_of<RowMetric::Cosine>(d, slope, n, out);
+  else negative_coefficients_of<RowMetric::SquaredEuclidean>(d, slope, n, out);
 }
 
-// Blocks of 16 x 16 are turned in a buffer, so that both sides move in whole cache lines.
-void add_transposed(const float* from, int64_t from_stride, const float* w, int64_t rows, int64_t columns,
-                    float* to, int64_t to_stride) {
-  constexpr int64_t kBlock = 16;
-  alignas(64) float turned[kBlock][kBlock];
-  for (int64_t j = 0; j < columns; j += kBlock) {
-    const int64_t wide = columns - j < kBlock ? columns - j : kBlock;
+// Squares of kLanes x kLanes of C are turned in registers, so that both sides move in whole vectors.
+void symmetric_rows(const float* c, const float* w, int64_t n, int64_t first, int64_t rows, float* to,
+                    int64_t stride, double* sums) {
+  V sum[kMostSymmetricRows];
+  for (int64_t r = 0; r < rows; ++r) sum[r] = V(0);
+  for (int64_t j = 0; j < n; j += kLanes) {
+    const int64_t wide = n - j < kLanes ? n - j : kLanes;
     // The next rows are far apart: no hardware prefetcher sees them coming.
-    for (int64_t x = j + kBlock; x < j + 2 * kBlock && x < columns; ++x)
-      for (int64_t r = 0; r < rows; r += kBlock) __builtin_prefetch(from + x * from_stride + r);
-    for (int64_t r = 0; r < rows; r += kBlock) {
-      const int64_t high = rows - r < kBlock ? rows - r : kBlock;
-      const float* block = from + j * from_stride + r;
-      float* target = to + r * to_stride + j;
-      if (wide == kBlock && high == kBlock) {
-        for (int64_t x = 0; x < kBlock; ++x)
-          for (int64_t y = 0; y < kBlock; ++y) turned[y][x] = block[x * from_stride + y];
-        for (int64_t y = 0; y < kBlock; ++y)
-          for (int64_t x = 0; x < kBlock; x += kLanes) {
-            float* at = target + y * to_stride + x;
-            multiply_add(V::load(w + j + x), V::load(turned[y] + x), V::load(at)).store(at);
-          }
-      } else {
-        for (int64_t x = 0; x < wide; ++x)
-          for (int64_t y = 0; y < high; ++y)
-            target[y * to_stride + x] = w[j + x] * block[x * from_stride + y] + target[y * to_stride + x];
+    for (int64_t x = j + kLanes; x < j + 2 * kLanes && x < n; ++x)
+      for (int64_t r = 0; r < rows; r += 16) __builtin_prefetch(c + x * n + first + r);
+    const V weight = wide == kLanes ? V::load(w + j) : V::load_partial(w + j, wide);
+    for (int64_t r = 0; r < rows; r += kLanes) {
+      const int64_t at = first + r, inside = n - at < kLanes ? n - at : kLanes;
+      const float* column = c + j * n + at;
+      Raw square[kLanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i)
+        square[i] = i >= wide          ? V(0).v
+                    : inside == kLanes ? V::load(column + i * n).v
+                                       : V::load_partial(column + i * n, inside).v;
+      transpose_square(square);
+#pragma GCC unroll 16
+      for (int y = 0; y < kLanes; ++y) {
+        if (r + y >= rows) break;
+        const float* row = c + (at + y) * n + j;
+        const V mine = wide == kLanes ? V::load(row) : V::load_partial(row, wide);
+        const V s = multiply_add(weight, V(square[y]), V(w[at + y]) * mine);
+        s.store(to + (r + y) * stride + j);
+        sum[r + y] += s;
       }
     }
   }
+  for (int64_t r = 0; r < rows; ++r) sums[r] = static_cast<double>(sum_lanes(sum[r]));
 }
 
 void pull(const float* u, const float* rows, int64_t stride, const int32_t* j, const float* c, int64_t count,
@@ -330,7 +342,7 @@ constinit const TripletKernels triplet_table = {.gram_to_squared = gram_to_squar
                                                 .to_distance = to_distance,
                                                 .triplet_stream = triplet_stream,
                                                 .negative_coefficients = negative_coefficients,
-                                                .add_transposed = add_transposed,
+                                                .symmetric_rows = symmetric_rows,
                                                 .pull = pull};
 
 }  // namespace tern::cpu::TERN_ISA

@@ -48,9 +48,9 @@ class AllTriplets {
  private:
   struct Workspace {
     explicit Workspace(const SortedBatch& batch)
-        : negative_slope(batch.padded), coefficients(batch.padded), near(static_cast<size_t>(batch.padded)) {}
+        : negative_slope(batch.padded), near(static_cast<size_t>(batch.padded)) {}
     std::vector<float> d_ap, slope;
-    Scratch<float> negative_slope, coefficients;
+    Scratch<float> negative_slope;
     std::vector<int32_t> near;
   };
 
@@ -117,8 +117,7 @@ class AllTriplets {
     sums_[index] = job.loss;
     note_stats(index, begin, end, row, job);
     if (!coefficients) return;
-    kernels.negative_coefficients(row, job.negative_slope, metric_, batch_.padded, work.coefficients.data());
-    std::copy_n(work.coefficients.data(), g_.n, coefficients);
+    kernels.negative_coefficients(row, job.negative_slope, metric_, g_.n, coefficients);
     size_t next = 0;
     for (int64_t j = begin; j < end; ++j) {
       coefficients[j] = 0;

@@ -7,7 +7,6 @@
 
 #include "tern/core/parallel.h"
 #include "tern/cpu/isa.h"
-#include "tern/cpu/reference/l2_normalize.h"
 #include "tern/cpu/reference/squared_distance.h"
 #include "tern/cpu/triplet_rules.h"
 
@@ -43,12 +42,20 @@ SortedBatch::SortedBatch(const float* u, const int64_t* labels, int64_t n, int64
     at = stop;
   }
   std::fill(norms.data(), norms.data() + padded, 0.0f);
-  parallel_for(n, 64, [&](int64_t first, int64_t last) {
-    for (int64_t at = first; at < last; ++at) {
-      const int64_t index = order[static_cast<size_t>(at)];
-      position[static_cast<size_t>(index)] = at;
-      std::copy_n(u + index * d, d, rows.data() + at * d);
-      norms.data()[at] = static_cast<float>(reference::dot(row(at), row(at), d));
+  parallel_for((n + 3) / 4, 16, [&](int64_t begin, int64_t end) {
+    const std::vector<float> origin(static_cast<size_t>(d), 0.0f);
+    for (int64_t first = 4 * begin; first < std::min(n, 4 * end); first += 4) {
+      const float* four[4];
+      double squares[4];
+      const int64_t last = std::min(n, first + 4);
+      for (int64_t at = first; at < last; ++at) {
+        const int64_t index = order[static_cast<size_t>(at)];
+        position[static_cast<size_t>(index)] = at;
+        std::copy_n(u + index * d, d, rows.data() + at * d);
+      }
+      for (int64_t k = 0; k < 4; ++k) four[k] = row(std::min(first + k, n - 1));
+      triplet_kernels().squared_distances(origin.data(), four, d, squares);
+      for (int64_t at = first; at < last; ++at) norms.data()[at] = static_cast<float>(squares[at - first]);
     }
   });
   for (int64_t at = 0; at < n; ++at) largest_norm = std::max(largest_norm, norms.data()[at]);

@@ -10,18 +10,6 @@
 namespace tern::cpu {
 namespace {
 
-// Rows first .. first + rows of S = diag(w) C + (diag(w) C)^T, to[rows, padded]. Reading a block of columns
-// of C takes whole cache lines only because the block is wide.
-void symmetric_rows(const float* c, const float* w, int64_t n, int64_t padded, int64_t first, int64_t rows,
-                    float* to) {
-  for (int64_t r = 0; r < rows; ++r) {
-    const float* from = c + (first + r) * n;
-    for (int64_t j = 0; j < n; ++j) to[r * padded + j] = w[first + r] * from[j];
-    std::fill(to + r * padded + n, to + (r + 1) * padded, 0.0f);
-  }
-  triplet_kernels().add_transposed(c + first, n, w, rows, n, to, padded);
-}
-
 // du = diag(rowsum(S)) u - S u, in the order of the coefficients, then put back.
 void dense_gradient_fast(const BatchTripletGeometry& g, const float* u, const float* c, const int64_t* order,
                          const double* scale, float* du) {
@@ -34,22 +22,24 @@ void dense_gradient_fast(const BatchTripletGeometry& g, const float* u, const fl
   PackedB b(g.n, g.d);
   b.pack(sorted.data(), g.d, false);
   const int64_t padded = (g.n + kRowQuantum - 1) / kRowQuantum * kRowQuantum;
-  const int64_t tile_rows = gemm_kernels().tile_rows, block_rows = 64 / tile_rows * tile_rows;
+  const int64_t tile_rows = gemm_kernels().tile_rows, block_rows = kMostSymmetricRows / tile_rows * tile_rows;
   parallel_for((g.n + block_rows - 1) / block_rows, 1, [&](int64_t begin, int64_t end) {
     const Scratch<float> packed(kMaxTileRows * kRowStride), product(kMaxTileRows * g.d),
         s(block_rows * padded);
+    double sums[kMostSymmetricRows];
     float* out[kMaxTileRows];
     for (int64_t r = 0; r < kMaxTileRows; ++r) out[r] = product.data() + r * g.d;
     for (int64_t row = begin * block_rows; row < std::min(g.n, end * block_rows); row += tile_rows) {
       const int64_t rows = std::min(tile_rows, g.n - row), inside = row % block_rows;
       if (inside == 0)
-        symmetric_rows(c, w.data(), g.n, padded, row, std::min(block_rows, g.n - row), s.data());
+        triplet_kernels().symmetric_rows(c, w.data(), g.n, row, std::min(block_rows, g.n - row), s.data(),
+                                         padded, sums);
       const float* mine = s.data() + inside * padded;
       multiply_tile(b, rows, packed.data(), out, [&](int64_t k, int64_t depth, float* to) {
         gemm_kernels().pack_rows(mine + k, padded, rows, depth, to);
       });
       for (int64_t r = 0; r < rows; ++r) {
-        const double sum = triplet_kernels().sum_finite(mine + r * padded, padded);
+        const double sum = sums[inside + r];
         const float* self = sorted.data() + (row + r) * g.d;
         float* target = du + order[row + r] * g.d;
         for (int64_t k = 0; k < g.d; ++k)

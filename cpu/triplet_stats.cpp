@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+
+#include "tern/core/parallel.h"
 
 namespace tern::cpu {
 
@@ -35,20 +38,32 @@ int64_t count_triplets(const int64_t* labels, int64_t n) {
 
 template <class T>
 double squares_to_mean(const T* u, int64_t n, int64_t d) {
-  std::vector<double> mean(static_cast<size_t>(d), 0.0);
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t k = 0; k < d; ++k) mean[static_cast<size_t>(k)] += static_cast<double>(u[i * d + k]);
-  for (double& m : mean) m /= static_cast<double>(n);
-  double square = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    double row[2] = {0, 0};
-    for (int64_t k = 0; k < d; ++k) {
-      const double z = static_cast<double>(u[i * d + k]) - mean[static_cast<size_t>(k)];
-      row[k & 1] += z * z;
-    }
-    square += row[0] + row[1];
+  constexpr int64_t kBlocks = 16;  // of rows, summed at the same time and then added in order
+  const auto over_blocks = [&](auto&& body) {
+    parallel_for(kBlocks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b)
+        for (int64_t i = b * n / kBlocks; i < (b + 1) * n / kBlocks; ++i) body(b, u + i * d);
+    });
+  };
+  std::vector<double> sums(static_cast<size_t>(kBlocks * d), 0.0), squares(kBlocks, 0.0);
+  over_blocks([&](int64_t b, const T* row) {
+    double* sum = sums.data() + b * d;
+    for (int64_t k = 0; k < d; ++k) sum[k] += static_cast<double>(row[k]);
+  });
+  double* mean = sums.data();
+  for (int64_t k = 0; k < d; ++k) {
+    for (int64_t b = 1; b < kBlocks; ++b) mean[k] += sums[static_cast<size_t>(b * d + k)];
+    mean[k] /= static_cast<double>(n);
   }
-  return square;
+  over_blocks([&](int64_t b, const T* row) {
+    double sum[2] = {0, 0};
+    for (int64_t k = 0; k < d; ++k) {
+      const double z = static_cast<double>(row[k]) - mean[k];
+      sum[k & 1] += z * z;
+    }
+    squares[static_cast<size_t>(b)] += sum[0] + sum[1];
+  });
+  return std::accumulate(squares.begin(), squares.end(), 0.0);
 }
 template double squares_to_mean(const float* u, int64_t n, int64_t d);
 template double squares_to_mean(const double* u, int64_t n, int64_t d);
