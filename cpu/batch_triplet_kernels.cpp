@@ -248,16 +248,17 @@ void triplet_stream(TripletStream& r) {
 }
 
 template <RowMetric kMetric>
-TERN_INLINE V negative_coefficient(V d, V slope) {
-  const V c = V(kMetric == RowMetric::SquaredEuclidean ? -2.0f : -1.0f) * slope;
-  return kMetric == RowMetric::Euclidean ? select(d > V(0), c / d, V(0)) : c;
-}
-template <RowMetric kMetric>
 TERN_INLINE void negative_coefficients_of(const float* d, const float* slope, int64_t n, float* out) {
-  int64_t j = 0;
-  for (; j + kLanes <= n; j += kLanes)
-    negative_coefficient<kMetric>(V::load(d + j), V::load(slope + j)).store(out + j);
-  if (j < n) negative_coefficient<kMetric>(V::load(d + j), V::load(slope + j)).store_partial(out + j, n - j);
+  const V factor(kMetric == RowMetric::SquaredEuclidean ? -2.0f : -1.0f);
+  for (int64_t j = 0; j < n; j += kRowQuantum, out += kCoefficientBlock)
+    for (int64_t i = 0; i < kRowQuantum; i += kLanes) {
+      V c = factor * V::load(slope + j + i);
+      if (kMetric == RowMetric::Euclidean) {
+        const V x = V::load(d + j + i);
+        c = select(x > V(0), c / x, V(0));
+      }
+      c.store(out + i);
+    }
 }
 void negative_coefficients(const float* d, const float* slope, RowMetric metric, int64_t n, float* out) {
   if (metric == RowMetric::Euclidean) negative_coefficients_of<RowMetric::Euclidean>(d, slope, n, out);
@@ -266,38 +267,31 @@ void negative_coefficients(const float* d, const float* slope, RowMetric metric,
 }
 
 // Squares of kLanes x kLanes of C are turned in registers, so that both sides move in whole vectors.
-void symmetric_rows(const float* c, const float* w, int64_t n, int64_t first, int64_t rows, float* to,
-                    int64_t stride, double* sums) {
-  V sum[kMostSymmetricRows];
-  for (int64_t r = 0; r < rows; ++r) sum[r] = V(0);
-  for (int64_t j = 0; j < n; j += kLanes) {
-    const int64_t wide = n - j < kLanes ? n - j : kLanes;
-    // The next rows are far apart: no hardware prefetcher sees them coming.
-    for (int64_t x = j + kLanes; x < j + 2 * kLanes && x < n; ++x)
-      for (int64_t r = 0; r < rows; r += 16) __builtin_prefetch(c + x * n + first + r);
-    const V weight = wide == kLanes ? V::load(w + j) : V::load_partial(w + j, wide);
-    for (int64_t r = 0; r < rows; r += kLanes) {
-      const int64_t at = first + r, inside = n - at < kLanes ? n - at : kLanes;
-      const float* column = c + j * n + at;
-      Raw square[kLanes];
+void symmetric_rows(const float* c, const float* w, int64_t blocks, int64_t block, float* to, double* sums) {
+  const int64_t stride = blocks * kRowQuantum;
+  const float* w_rows = w + block * kRowQuantum;
+  V sum[kRowQuantum];
+  for (int64_t r = 0; r < kRowQuantum; ++r) sum[r] = V(0);
+  for (int64_t b = 0; b < blocks; ++b) {
+    const float* rows = c + (block * blocks + b) * kCoefficientBlock;
+    const float* columns = c + (b * blocks + block) * kCoefficientBlock;
+    for (int64_t r = 0; r < kRowQuantum; r += kLanes)
+      for (int64_t j = 0; j < kRowQuantum; j += kLanes) {
+        Raw square[kLanes];
 #pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i)
-        square[i] = i >= wide          ? V(0).v
-                    : inside == kLanes ? V::load(column + i * n).v
-                                       : V::load_partial(column + i * n, inside).v;
-      transpose_square(square);
+        for (int i = 0; i < kLanes; ++i) square[i] = V::load(columns + (j + i) * kRowQuantum + r).v;
+        transpose_square(square);
+        const V weight = V::load(w + b * kRowQuantum + j);
 #pragma GCC unroll 16
-      for (int y = 0; y < kLanes; ++y) {
-        if (r + y >= rows) break;
-        const float* row = c + (at + y) * n + j;
-        const V mine = wide == kLanes ? V::load(row) : V::load_partial(row, wide);
-        const V s = multiply_add(weight, V(square[y]), V(w[at + y]) * mine);
-        s.store(to + (r + y) * stride + j);
-        sum[r + y] += s;
+        for (int y = 0; y < kLanes; ++y) {
+          const V mine = V(w_rows[r + y]) * V::load(rows + (r + y) * kRowQuantum + j);
+          const V s = multiply_add(weight, V(square[y]), mine);
+          s.store(to + (r + y) * stride + b * kRowQuantum + j);
+          sum[r + y] += s;
+        }
       }
-    }
   }
-  for (int64_t r = 0; r < rows; ++r) sums[r] = static_cast<double>(sum_lanes(sum[r]));
+  for (int64_t r = 0; r < kRowQuantum; ++r) sums[r] = static_cast<double>(sum_lanes(sum[r]));
 }
 
 void pull(const float* u, const float* rows, int64_t stride, const int32_t* j, const float* c, int64_t count,

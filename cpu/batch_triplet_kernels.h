@@ -7,7 +7,10 @@
 namespace tern::cpu {
 
 inline constexpr int64_t kRowQuantum = 64;
-inline constexpr int64_t kMostSymmetricRows = 64;
+// The coefficients of all triplets lie in square blocks of kRowQuantum rows, [block of rows][block of
+// columns][row][column]: the gradient reads the matrix and its transpose, and a column of a large matrix lies
+// on as many pages as it has rows. What is beyond N is 0.
+inline constexpr int64_t kCoefficientBlock = kRowQuantum * kRowQuantum;
 
 enum class RowMetric : uint8_t { Euclidean, SquaredEuclidean, Cosine };
 
@@ -51,12 +54,11 @@ struct TripletKernels {
   // Squared distances (negative by rounding: 0) become distances.
   void (*to_distance)(float* row, RowMetric metric, int64_t n);
   void (*triplet_stream)(TripletStream& row);
-  // out_j = -slope_j g(d_j): g = 1 / d (0 at 0), 2 or 1. n need not be whole vectors here.
+  // out_j = -slope_j g(d_j): g = 1 / d (0 at 0), 2 or 1; one row of coefficients, in blocks from out on.
   void (*negative_coefficients)(const float* d, const float* slope, RowMetric metric, int64_t n, float* out);
-  // Rows first .. first + rows of S = diag(w) C + (diag(w) C)^T for c[n,n], with their sums; at most
-  // kMostSymmetricRows. The rows of `to` have room for whole vectors, and 0 where they pass n.
-  void (*symmetric_rows)(const float* c, const float* w, int64_t n, int64_t first, int64_t rows, float* to,
-                         int64_t stride, double* sums);
+  // A block of rows of S = diag(w) C + (diag(w) C)^T, to[kRowQuantum][blocks * kRowQuantum], and their sums.
+  void (*symmetric_rows)(const float* c, const float* w, int64_t blocks, int64_t block, float* to,
+                         double* sums);
   // out = sum_t c_t (u - u_{j_t}) over rows of stride floats; d values are written.
   void (*pull)(const float* u, const float* rows, int64_t stride, const int32_t* j, const float* c,
                int64_t count, int64_t d, float* out);

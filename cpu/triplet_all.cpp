@@ -25,8 +25,10 @@ class AllTriplets {
     out_.anchor_sums = Tensor::empty({g.n}, {DType::F64, kCpu});
     sums_ = out_.anchor_sums.mutable_data<double>();
     if (!g.need_gradient) return;
-    out_.coefficients = Tensor::empty({g.n, g.n}, {DType::F32, kCpu});
+    const int64_t blocks = batch_.padded / kRowQuantum;
+    out_.coefficients = Tensor::empty({blocks, blocks, kRowQuantum, kRowQuantum}, {DType::F32, kCpu});
     coefficients_ = out_.coefficients.mutable_data<float>();
+    for (int64_t at = g.n; at < batch_.padded; ++at) clear_coefficients(at);
     out_.order = Tensor::from_data(std::span<const int64_t>(batch_.order), {g.n});
   }
 
@@ -90,10 +92,9 @@ class AllTriplets {
 
   void anchor(int64_t at, float* row, Workspace& work) {
     const int64_t index = batch_.order[static_cast<size_t>(at)];
-    float* coefficients = coefficients_ ? coefficients_ + at * g_.n : nullptr;
     if (!batch_.has_terms(at)) {
       sums_[index] = 0;
-      if (coefficients) std::fill(coefficients, coefficients + g_.n, 0.0f);
+      if (coefficients_) clear_coefficients(at);
       return;
     }
     const TripletKernels& kernels = triplet_kernels();
@@ -116,16 +117,25 @@ class AllTriplets {
     kernels.triplet_stream(job);
     sums_[index] = job.loss;
     note_stats(index, begin, end, row, job);
-    if (!coefficients) return;
-    kernels.negative_coefficients(row, job.negative_slope, metric_, g_.n, coefficients);
+    if (!coefficients_) return;
+    kernels.negative_coefficients(row, job.negative_slope, metric_, batch_.padded, coefficient(at, 0));
     size_t next = 0;
     for (int64_t j = begin; j < end; ++j) {
-      coefficients[j] = 0;
+      *coefficient(at, j) = 0;
       if (j == at) continue;
       const double g = distance_slope(static_cast<double>(work.d_ap[next]), g_.options.distance);
-      coefficients[j] = static_cast<float>(g * static_cast<double>(work.slope[next]));
+      *coefficient(at, j) = static_cast<float>(g * static_cast<double>(work.slope[next]));
       ++next;
     }
+  }
+
+  float* coefficient(int64_t row, int64_t column) const {
+    const int64_t block = row / kRowQuantum * (batch_.padded / kRowQuantum) + column / kRowQuantum;
+    return coefficients_ + block * kCoefficientBlock + row % kRowQuantum * kRowQuantum + column % kRowQuantum;
+  }
+  void clear_coefficients(int64_t row) const {
+    for (int64_t j = 0; j < batch_.padded; j += kRowQuantum)
+      std::fill_n(coefficient(row, j), kRowQuantum, 0.0f);
   }
 
   void note_stats(int64_t index, int64_t begin, int64_t end, const float* row, const TripletStream& job) {

@@ -13,37 +13,39 @@ namespace {
 // du = diag(rowsum(S)) u - S u, in the order of the coefficients, then put back.
 void dense_gradient_fast(const BatchTripletGeometry& g, const float* u, const float* c, const int64_t* order,
                          const double* scale, float* du) {
+  const int64_t blocks = (g.n + kRowQuantum - 1) / kRowQuantum, padded = blocks * kRowQuantum;
   Scratch<float> sorted(g.n * g.d);
-  std::vector<float> w(static_cast<size_t>(g.n));
+  std::vector<float> w(static_cast<size_t>(padded), 0.0f);
   for (int64_t i = 0; i < g.n; ++i) {
     std::copy_n(u + order[i] * g.d, g.d, sorted.data() + i * g.d);
     w[static_cast<size_t>(i)] = static_cast<float>(scale[order[i]]);
   }
   PackedB b(g.n, g.d);
   b.pack(sorted.data(), g.d, false);
-  const int64_t padded = (g.n + kRowQuantum - 1) / kRowQuantum * kRowQuantum;
-  const int64_t tile_rows = gemm_kernels().tile_rows, block_rows = kMostSymmetricRows / tile_rows * tile_rows;
-  parallel_for((g.n + block_rows - 1) / block_rows, 1, [&](int64_t begin, int64_t end) {
+  const int64_t tile_rows = gemm_kernels().tile_rows;
+  parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
     const Scratch<float> packed(kMaxTileRows * kRowStride), product(kMaxTileRows * g.d),
-        s(block_rows * padded);
-    double sums[kMostSymmetricRows];
+        s(kRowQuantum * padded);
+    double sums[kRowQuantum];
     float* out[kMaxTileRows];
     for (int64_t r = 0; r < kMaxTileRows; ++r) out[r] = product.data() + r * g.d;
-    for (int64_t row = begin * block_rows; row < std::min(g.n, end * block_rows); row += tile_rows) {
-      const int64_t rows = std::min(tile_rows, g.n - row), inside = row % block_rows;
-      if (inside == 0)
-        triplet_kernels().symmetric_rows(c, w.data(), g.n, row, std::min(block_rows, g.n - row), s.data(),
-                                         padded, sums);
-      const float* mine = s.data() + inside * padded;
-      multiply_tile(b, rows, packed.data(), out, [&](int64_t k, int64_t depth, float* to) {
-        gemm_kernels().pack_rows(mine + k, padded, rows, depth, to);
-      });
-      for (int64_t r = 0; r < rows; ++r) {
-        const double sum = sums[inside + r];
-        const float* self = sorted.data() + (row + r) * g.d;
-        float* target = du + order[row + r] * g.d;
-        for (int64_t k = 0; k < g.d; ++k)
-          target[k] = static_cast<float>(sum * static_cast<double>(self[k]) - static_cast<double>(out[r][k]));
+    for (int64_t block = begin; block < end; ++block) {
+      triplet_kernels().symmetric_rows(c, w.data(), blocks, block, s.data(), sums);
+      const int64_t first = block * kRowQuantum, count = std::min(kRowQuantum, g.n - first);
+      for (int64_t inside = 0; inside < count; inside += tile_rows) {
+        const int64_t rows = std::min(tile_rows, count - inside);
+        const float* mine = s.data() + inside * padded;
+        multiply_tile(b, rows, packed.data(), out, [&](int64_t k, int64_t depth, float* to) {
+          gemm_kernels().pack_rows(mine + k, padded, rows, depth, to);
+        });
+        for (int64_t r = 0; r < rows; ++r) {
+          const double sum = sums[inside + r];
+          const float* self = sorted.data() + (first + inside + r) * g.d;
+          float* target = du + order[first + inside + r] * g.d;
+          for (int64_t k = 0; k < g.d; ++k)
+            target[k] =
+                static_cast<float>(sum * static_cast<double>(self[k]) - static_cast<double>(out[r][k]));
+        }
       }
     }
   });
@@ -165,7 +167,7 @@ void dense_gradient(const BatchTripletGeometry& g, const Tensor& u, const BatchT
   const double* w = scale.data<double>();
   if (u.dtype() == DType::F64)
     return dense_gradient_naive(g, u.data<double>(), c.data<double>(), w, du.mutable_data<double>());
-  if (use_reference() && terms.order.data<int64_t>()[0] == 0)
+  if (c.shape().rank() == 2)
     return dense_gradient_naive(g, u.data<float>(), c.data<float>(), w, du.mutable_data<float>());
   dense_gradient_fast(g, u.data<float>(), c.data<float>(), terms.order.data<int64_t>(), w,
                       du.mutable_data<float>());

@@ -102,7 +102,8 @@ struct BatchTripletTerms {
   Tensor anchor_sums;   // f64 [N]: sum of the terms of each anchor
   Tensor triplets;      // i64 [T,3]: anchor, positive, negative
   Tensor slopes;        // f64 [T,2]: dl/dx g(d_ap), dl/dx g(d_an)
-  Tensor coefficients;  // [N,N] of the embedding's type: c g, row = anchor, rows and columns in this order:
+  Tensor coefficients;  // [N,N] of the embedding's type: c g, row = anchor, rows and columns in this order
+                        // (the CPU's vector kernels: in square blocks, cpu/batch_triplet_kernels.h):
   Tensor order;         // i64 [N]: a permutation of the samples; undefined: theirs
   BatchMeasures measures;
 };
