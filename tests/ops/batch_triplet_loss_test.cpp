@@ -199,6 +199,20 @@ TEST(BatchTripletLoss, StatisticsOfAKnownBatch) {
   });
 }
 
+// A negative exactly as far as the positive is hard: 0 and 2 are one class, -2 and 4 the other.
+TEST(BatchTripletLoss, ANegativeAsFarAsThePositiveIsHard) {
+  const float x[] = {0, 2, -2, 4};
+  const Tensor e = Tensor::from_data(std::span<const float>(x), {4, 1});
+  const Tensor labels = labels_of({0, 0, 1, 1});
+  for_each_isa([&](cpu::Isa) {
+    const auto stats = batch_triplet_loss(e, labels, {.margin = 1, .normalize = false}).stats();
+    // Anchors 0 and 2 (d_ap 2): 2, 4 and 4, 2. Anchors -2 and 4 (d_ap 6): 2, 4 and 4, 2.
+    EXPECT_EQ(stats.active, 6);
+    EXPECT_EQ(stats.hard, 6);
+    EXPECT_EQ(stats.semi_hard, 0);
+  });
+}
+
 TEST(BatchTripletLoss, WithoutTermsIsZeroWithZeroGradient) {
   const Tensor one_class = labels_of({5, 5, 5}), singletons = labels_of({1, 2, 3});
   const Tensor e = random_tensor({3, 4}, DType::F32, 1);

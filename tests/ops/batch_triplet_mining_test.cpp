@@ -68,6 +68,37 @@ TEST(Mining, DecidesBelowTheRoundingOfTheGramMatrix) {
   }
 }
 
+// Pairs of negatives that the Gram matrix cannot tell apart, each pair beyond a positive of its own. So many
+// others lie farther away that the buckets of the search are as narrow as the Gram matrix errs: the two of a
+// pair often fall into different ones.
+TEST(Mining, DecidesBetweenNeighbouringBuckets) {
+  const int64_t pairs = 6, far = 120, d = 4;
+  const double step = 4e-5;
+  for (uint64_t seed = 0; seed < 3; ++seed) {
+    std::vector<float> x;
+    std::vector<int64_t> y;
+    PhiloxSequence draw(seed, RandomStream::Test, 0);
+    const auto add_at = [&](double squared, int64_t label) {
+      double direction[4], length = 0;
+      for (double& z : direction) z = draw.normal(), length += z * z;
+      for (const double z : direction) x.push_back(static_cast<float>(1 + std::sqrt(squared / length) * z));
+      y.push_back(label);
+    };
+    add_at(0, 0);
+    for (int64_t k = 0; k < pairs; ++k) {
+      add_at(step * (static_cast<double>(k) + 0.5), 0);
+      for (int i = 0; i < 2; ++i) add_at(step * static_cast<double>(k + 1), 1 + 2 * k + i);
+    }
+    for (int64_t i = 0; i < far; ++i) add_at(step * static_cast<double>(pairs + 1), 100 + i);
+    const auto n = static_cast<int64_t>(y.size());
+    const Tensor e = Tensor::from_data(std::span<const float>(x), {n, d});
+    const Tensor labels = Tensor::from_data(std::span<const int64_t>(y), {n});
+    const BatchTripletOptions options{.mining = Mining::SemiHardOrHardest, .normalize = false};
+    const TripletOracle oracle(e, labels, options);
+    for_each_isa([&](cpu::Isa) { EXPECT_EQ(triples(mine_triplets(e, labels, options)), oracle.terms()); });
+  }
+}
+
 // Published: pytorch-metric-learning, tests/miners/test_batch_hard_miner.py, embeddings 0..8. For anchor 4 it
 // accepts negatives 3 and 5, for anchors 6 (2, 5): the lowest index is ours.
 TEST(Mining, MatchesThePublishedBatchHardExample) {
