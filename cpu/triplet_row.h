@@ -6,7 +6,7 @@
 // within a few parts in 10^14. A question is answered from the Gram values where these intervals leave no
 // doubt; what is in doubt is refined to f64, and what then still is, to the exact sum. Nearest-negative
 // questions go through buckets of the negatives by s, made once per anchor, so that a question touches a few
-// of them instead of all. A bucket is a chain of positions: making it is one store a negative.
+// of them instead of all. A bucket is a chain of positions, made in one pass.
 
 #include <cmath>
 #include <cstdint>
