@@ -82,7 +82,7 @@ class FastTripletRow {
   double error_ = 0;
   double value_error_;                 // relative
   std::vector<double> value_, exact_;  // by position; negative: not computed yet
-  std::vector<int32_t> touched_;       // the others
+  std::vector<int32_t> touched_;       // positions of what was computed, to be forgotten
   std::vector<float> class_squares_;   // row_ of the class, before it was masked
   std::vector<int64_t> positives_;
   std::vector<int32_t> candidates_, unknown_;
