@@ -28,24 +28,6 @@
 namespace tern::cpu {
 namespace {
 
-// A 1x1 convolution that skips nothing sees one image of as many rows as it likes: rows that are long enough
-// for whole tiles.
-PatchGrid reshaped(const PatchGrid& g) {
-  constexpr int64_t kLeast = 8, kMost = 64;
-  const bool pointwise = g.taps_h == 1 && g.taps_w == 1 && g.step_h == 1 && g.step_w == 1 && g.start_h == 0 &&
-                         g.start_w == 0 && g.rows == g.h && g.columns == g.w;
-  if (!pointwise) return g;
-  for (int64_t columns = kMost; columns >= kLeast; --columns) {
-    if (g.count() % columns != 0) continue;
-    PatchGrid r = g;
-    r.images = 1;
-    r.columns = r.w = columns;
-    r.rows = r.h = g.count() / columns;
-    return r;
-  }
-  return g;
-}
-
 // How the product is cut into tasks. Chosen from sizes only; the bits of the result do not depend on it.
 struct PatchTasks {
   PatchTasks(const PatchGrid& grid, const PackedB& b)
@@ -84,7 +66,7 @@ void multiply_patches(const PatchGrid& whole, const PackedB& b, const float* bia
   const GemmKernels& kernels = gemm_kernels();
   const PatchGrid grid = reshaped(whole);
   const PatchTasks tasks(grid, b);
-  const Segments segments(grid.columns, kernels.tile_rows);
+  const Segments segments(grid.columns, kernels.by_rows.rows);
   parallel_for(tasks.count(), 1, [&](int64_t begin, int64_t end) {
     PaddedRows padded(grid, grid.channels, tasks.blocks, PaddedRows::Reads::Floats);
     const Scratch<int64_t> runs(padded.runs());

@@ -31,6 +31,24 @@ PatchGridOf<T> forward_grid(const Conv2dGeometry& g, const T* x, int64_t group) 
           .delta_w = g.dilation.w};
 }
 
+// A 1x1 convolution that skips nothing sees one image of as many rows as it likes: rows that are long enough
+// for whole tiles.
+inline PatchGrid reshaped(const PatchGrid& g) {
+  constexpr int64_t kLeast = 8, kMost = 64;
+  const bool pointwise = g.taps_h == 1 && g.taps_w == 1 && g.step_h == 1 && g.step_w == 1 && g.start_h == 0 &&
+                         g.start_w == 0 && g.rows == g.h && g.columns == g.w;
+  if (!pointwise) return g;
+  for (int64_t columns = kMost; columns >= kLeast; --columns) {
+    if (g.count() % columns != 0) continue;
+    PatchGrid r = g;
+    r.images = 1;
+    r.columns = r.w = columns;
+    r.rows = r.h = g.count() / columns;
+    return r;
+  }
+  return g;
+}
+
 // The pixels r, r + s, r + 2s, .. of dx along one axis, s the stride. Output i and tap k reach pixel h = i s
 // + k d - P, so only taps with (r + P - k d) divisible by s do: every q-th, q = s / gcd(s, d). Taken from the
 // last to the first they visit dy in ascending order, which makes neighbouring taps neighbours in memory.

@@ -1,10 +1,10 @@
-// The weight gradient, summed over all output pixels; and the bias gradient. Blocks of image rows are copied
-// with their padding (cpu/conv2d_rows.h), and the register tile reads x where it lies, its depth the pixels
-// of one output row after another; dy is packed, a tile of output channels after another, a pixel a cache
-// line:
+// The weight gradient, summed over all output pixels; and the bias gradient. dw = dy^T patches(x): the
+// columns of both matrices lie side by side, pixel after pixel, so the register tile reads both where they
+// are, its depth the pixels of one output row after another. Only rows of x that need padding are copied
+// (cpu/conv2d_rows.h):
 //
 //   for each block of input channels, for each slice of the image rows          (tasks, in parallel)
-//     for each block of about 256 pixels    copy its rows of x with padding, pack its dy
+//     for each block of pixels                   copy its rows of x with padding
 //       for each tap, for each panel of kNr input channels     x: the right-hand side, in the first-level
 //       cache
 //         for each tile of output channels                     dy: columns, the second-level cache
@@ -31,17 +31,22 @@ namespace {
 
 struct WeightPlan {
   explicit WeightPlan(const Conv2dGeometry& g)
-      : blocks(forward_grid<float>(g, nullptr, 0), kPixels), from_patches(g.group_in() < kFewChannels) {
-    constexpr int64_t kTasks = 12;
-    channel_blocks = from_patches ? 1 : (g.group_in() + kChannels - 1) / kChannels;
+      : grid(reshaped(forward_grid<float>(g, nullptr, 0))),
+        blocks(grid, g.kh * g.kw == 1 ? kPixels : kPixelsOfTaps),
+        from_patches(g.group_in() < kFewChannels) {
+    constexpr int64_t kTasks = 12, kCachedFloats = 96 * 1024;
+    const int64_t cached = kCachedFloats / (g.group_out() * g.kh * g.kw) / kChannels * kChannels;
+    channels = from_patches ? g.group_in() : std::min(g.group_in(), std::max(kChannels, cached));
+    channel_blocks = from_patches ? 1 : (g.group_in() + channels - 1) / channels;
     const int64_t tasks = channel_blocks * g.groups;
     slices = std::clamp<int64_t>((kTasks + tasks - 1) / tasks, 1, std::max<int64_t>(1, blocks.count));
   }
-  static constexpr int64_t kPixels = 256, kChannels = 64, kFewChannels = 32;
+  static constexpr int64_t kPixels = 64, kPixelsOfTaps = 256, kChannels = 64, kFewChannels = 32;
 
+  PatchGrid grid;  // of the first group, without an image
   RowBlocks blocks;
   bool from_patches;
-  int64_t channel_blocks, slices;
+  int64_t channels, channel_blocks, slices;  // channels: of a block; their sums stay in a cache
 };
 
 // The slices of one thread.
@@ -51,80 +56,67 @@ class WeightTask {
       : g_(g),
         plan_(plan),
         dy_(dy),
-        grid_(forward_grid(g, x, 0)),
-        channels_(plan.from_patches ? g.group_in() : std::min(g.group_in(), WeightPlan::kChannels)),
-        padded_(grid_, channels_, plan.blocks,
+        grid_(with_image(plan.grid, x)),
+        padded_(grid_, plan.channels, plan.blocks,
                 plan.from_patches ? PaddedRows::Reads::Floats : PaddedRows::Reads::Vectors),
         x_runs_(plan.blocks.images * plan.blocks.rows),
         dy_runs_(plan.blocks.images * plan.blocks.rows),
-        dy_ld_((g.group_out() + kWidest - 1) / kWidest * kWidest + kShift),
-        tiles_(g.group_out(), gemm_kernels().tile_rows),
-        tile_floats_(plan.blocks.images * plan.blocks.rows * g.out_w * gemm_kernels().column_stride),
-        dy_block_(plan.from_patches ? plan.blocks.images * plan.blocks.rows * g.out_w * dy_ld_
-                                    : tiles_.count * tile_floats_) {}
+        copies_dy_(plan.from_patches && g.group_out() % kWidestVector != 0),
+        dy_ld_(copies_dy_ ? (g.group_out() + kWidestTile - 1) / kWidestTile * kWidestTile + kShift : g.o),
+        dy_block_(copies_dy_ ? plan.blocks.images * plan.blocks.rows * grid_.columns * dy_ld_ : 0) {}
 
   // Sums the blocks of the slice into dw, which is [o, patch] or, from patches, [group, patch, outputs].
   void run(int64_t slice, int64_t group, int64_t channel_block, float* dw) {
     const int64_t first = slice * plan_.blocks.count / plan_.slices;
     const int64_t last = (slice + 1) * plan_.blocks.count / plan_.slices;
-    const int64_t channel = channel_block * WeightPlan::kChannels;
+    const int64_t channel = channel_block * plan_.channels;
     for (int64_t i = first; i < last; ++i) {
       const RowBlocks::Block block = plan_.blocks.block(i);
       padded_.load(block, group * g_.group_in() + channel);
-      const float* dy = dy_ + (block.n * g_.out_h + block.i) * g_.out_w * g_.o + group * g_.group_out();
       rows_ = block.images * block.rows;
-      if (plan_.from_patches) load_dy(dy);
-      else pack_dy(dy);
+      dy_rows_ = dy_of(block, group);
+      if (copies_dy_) copy_dy();
       x_ahead_ = dy_ahead_ = {};
       if (i + 1 < last) {
         const RowBlocks::Block next = plan_.blocks.block(i + 1);
         x_ahead_ = padded_.ahead(next, group * g_.group_in() + channel, calls());
-        dy_ahead_ = Prefetch(dy_ + (next.n * g_.out_h + next.i) * g_.out_w * g_.o + group * g_.group_out(),
-                             next.images * next.rows * g_.out_w, g_.group_out(), g_.o, calls());
+        dy_ahead_ = Prefetch(dy_of(next, group), next.images * next.rows * grid_.columns, g_.group_out(),
+                             g_.o, calls());
       }
-      for (int64_t r = 0; r < rows_; ++r) x_runs_.data()[r] = padded_.patch(r, 0) - padded_.patch(0, 0);
+      for (int64_t r = 0; r < rows_; ++r) {
+        x_runs_.data()[r] = padded_.patch(r, 0) - padded_.patch(0, 0);
+        dy_runs_.data()[r] = r * grid_.columns * dy_ld_;
+      }
       if (plan_.from_patches) add_from_patches(dw + group * g_.patch() * g_.group_out(), i > first);
       else add_by_taps(channel, dw + group * g_.group_out() * g_.patch() + channel, i > first);
     }
   }
 
  private:
-  // dy is copied to rows of whole panels, of a distance that spreads them over the cache sets.
-  static constexpr int64_t kWidest = 32, kShift = 16;
-  void load_dy(const float* dy) {
+  static PatchGrid with_image(PatchGrid grid, const float* x) {
+    grid.image = x;
+    return grid;
+  }
+  const float* dy_of(const RowBlocks::Block& block, int64_t group) const {
+    return dy_ + (block.n * grid_.rows + block.i) * grid_.columns * g_.o + group * g_.group_out();
+  }
+  // The right-hand side is read in whole vectors: rows that end elsewhere are copied to whole panels, of a
+  // distance that spreads them over the cache sets.
+  static constexpr int64_t kWidestVector = 16, kWidestTile = 64, kShift = 16;
+  void copy_dy() {
     const int64_t outputs = g_.group_out();
-    for (int64_t pixel = 0; pixel < rows_ * g_.out_w; ++pixel) {
-      std::copy_n(dy + pixel * g_.o, outputs, dy_block_.data() + pixel * dy_ld_);
-      std::fill_n(dy_block_.data() + pixel * dy_ld_ + outputs, dy_ld_ - outputs, 0.0f);
+    for (int64_t pixel = 0; pixel < rows_ * grid_.columns; ++pixel) {
+      float* to = dy_block_.data() + pixel * dy_ld_;
+      std::copy_n(dy_rows_ + pixel * g_.o, outputs, to);
+      std::fill_n(to + outputs, dy_ld_ - outputs, 0.0f);
     }
-    for (int64_t r = 0; r < rows_; ++r) dy_runs_.data()[r] = r * g_.out_w * dy_ld_;
-  }
-  // The columns of each tile of output channels lie in neighbouring cache lines.
-  void pack_dy(const float* dy) {
-    const int64_t stride = gemm_kernels().column_stride;
-    if (stride == 16) pack_tiles<16>(dy);
-    else if (stride == 8) pack_tiles<8>(dy);
-    else pack_tiles<4>(dy);
-    for (int64_t r = 0; r < rows_; ++r) dy_runs_.data()[r] = r * g_.out_w * stride;
-  }
-  template <int64_t kStride>
-  void pack_tiles(const float* dy) {
-    const int64_t pixels = rows_ * g_.out_w, outputs = g_.group_out();
-    const int64_t readable = (pixels - 1) * g_.o + outputs - kStride;
-    for (int64_t t = 0; t < tiles_.count; ++t) {
-      const int64_t first = tiles_.begin(t), size = tiles_.size(t);
-      float* to = dy_block_.data() + t * tile_floats_;
-      for (int64_t from = first; from < pixels * g_.o; from += g_.o, to += kStride) {
-        if (from <= readable) std::copy_n(dy + from, kStride, to);  // of a length that the compiler knows
-        else std::copy_n(dy + from, size, to);
-      }
-    }
+    dy_rows_ = dy_block_.data();
   }
   // Of the kernel for one block, about: what is asked for ahead is spread over them.
   int64_t calls() const {
-    const GemmKernels& k = gemm_kernels();
-    return std::max<int64_t>(1, (g_.group_out() + k.tile_rows - 1) / k.tile_rows * g_.kh * g_.kw *
-                                    ((channels_ + k.tile_columns - 1) / k.tile_columns));
+    const RegisterTile& k = gemm_kernels().by_columns;
+    return std::max<int64_t>(1, (g_.group_out() + k.rows - 1) / k.rows * g_.kh * g_.kw *
+                                    ((plan_.channels + k.columns - 1) / k.columns));
   }
   void step_ahead() {
     x_ahead_.step();
@@ -132,34 +124,35 @@ class WeightTask {
   }
 
   void add_by_taps(int64_t channel, float* dw, bool accumulate) {
-    const GemmKernels& kernels = gemm_kernels();
-    const int64_t channels = std::min(channels_, g_.group_in() - channel), width = kernels.tile_columns;
+    const RegisterTile& kernels = gemm_kernels().by_columns;
+    const int64_t channels = std::min(plan_.channels, g_.group_in() - channel);
+    const Segments tiles(g_.group_out(), kernels.rows_for(channels));
     for (int64_t tap = 0; tap < g_.kh * g_.kw; ++tap)
-      for (int64_t c0 = 0; c0 < channels; c0 += width)
-        for (int64_t t = 0; t < tiles_.count; ++t) {
-          const int64_t o = tiles_.begin(t), size = tiles_.size(t);
+      for (int64_t c0 = 0; c0 < channels; c0 += kernels.columns)
+        for (int64_t t = 0; t < tiles.count; ++t) {
+          const int64_t o = tiles.begin(t), size = tiles.size(t);
           float* c[kMaxTileRows];
           for (int64_t r = 0; r < size; ++r) c[r] = dw + (o + r) * g_.patch() + tap * g_.group_in() + c0;
           step_ahead();
-          kernels.by_columns[size]({.a = dy_block_.data() + t * tile_floats_,
-                                    .a_stride = kernels.column_stride,
-                                    .b = padded_.patch(0, 0) + padded_.tap(tap / g_.kw, tap % g_.kw) + c0,
-                                    .b_stride = padded_.pixel_step(),
-                                    .depth = g_.out_w,
-                                    .runs = rows_,
-                                    .a_run = dy_runs_.data(),
-                                    .b_run = x_runs_.data(),
-                                    .c = c,
-                                    .columns = std::min(width, channels - c0),
-                                    .accumulate = accumulate});
+          kernels[size]({.a = dy_rows_ + o,
+                         .a_stride = dy_ld_,
+                         .b = padded_.patch(0, 0) + padded_.tap(tap / g_.kw, tap % g_.kw) + c0,
+                         .b_stride = padded_.pixel_step(),
+                         .depth = grid_.columns,
+                         .runs = rows_,
+                         .a_run = dy_runs_.data(),
+                         .b_run = x_runs_.data(),
+                         .c = c,
+                         .columns = std::min<int64_t>(kernels.columns, channels - c0),
+                         .accumulate = accumulate});
         }
   }
 
   void add_from_patches(float* dw, bool accumulate) {
-    const GemmKernels& kernels = gemm_kernels();
-    const int64_t width = kernels.tile_columns, outputs = g_.group_out();
+    const RegisterTile& kernels = gemm_kernels().by_columns;
+    const int64_t width = kernels.columns, outputs = g_.group_out();
     const int64_t length = padded_.run_length();
-    const Segments segments(length, kernels.tile_rows);
+    const Segments segments(length, kernels.rows_for(outputs));
     const int64_t per_tile = segments.paired ? 2 : 1;
     for (int64_t column = 0; column < outputs; column += width)
       for (int64_t run = 0; run < padded_.runs(); run += per_tile)
@@ -170,18 +163,18 @@ class WeightTask {
           for (int64_t r = 0; r < used * size; ++r)
             c[r] = dw + (run * length + segments.begin(s) + r) * outputs + column;
           step_ahead();
-          kernels.by_columns[used * size]({.a = a + padded_.run(run),
-                                           .a_second = used == 2 ? a + padded_.run(run + 1) : nullptr,
-                                           .a_stride = padded_.pixel_step(),
-                                           .b = dy_block_.data() + column,
-                                           .b_stride = dy_ld_,
-                                           .depth = g_.out_w,
-                                           .runs = rows_,
-                                           .a_run = x_runs_.data(),
-                                           .b_run = dy_runs_.data(),
-                                           .c = c,
-                                           .columns = std::min(width, outputs - column),
-                                           .accumulate = accumulate});
+          kernels[used * size]({.a = a + padded_.run(run),
+                                .a_second = used == 2 ? a + padded_.run(run + 1) : nullptr,
+                                .a_stride = padded_.pixel_step(),
+                                .b = dy_rows_ + column,
+                                .b_stride = dy_ld_,
+                                .depth = grid_.columns,
+                                .runs = rows_,
+                                .a_run = x_runs_.data(),
+                                .b_run = dy_runs_.data(),
+                                .c = c,
+                                .columns = std::min(width, outputs - column),
+                                .accumulate = accumulate});
         }
   }
 
@@ -189,14 +182,14 @@ class WeightTask {
   const WeightPlan& plan_;
   const float* dy_;
   PatchGrid grid_;
-  int64_t channels_, rows_ = 0;
+  int64_t rows_ = 0;
   PaddedRows padded_;
   Prefetch x_ahead_, dy_ahead_;
   Scratch<int64_t> x_runs_, dy_runs_;
+  bool copies_dy_;
   int64_t dy_ld_;
-  Segments tiles_;  // of output channels
-  int64_t tile_floats_;
   Scratch<float> dy_block_;
+  const float* dy_rows_ = nullptr;  // of the block
 };
 
 // [group, patch, outputs] to [group, outputs, patch].

@@ -30,7 +30,7 @@ struct Filters {
   const float* w;
   int64_t in, out;
   bool reversed;
-  int64_t width = gemm_kernels().tile_columns;
+  int64_t width = gemm_kernels().by_rows.columns;
   int64_t panels = (out + width - 1) / width;
 
   // Inputs [first, first + count) of one panel of outputs: component k to to + k * component, as
@@ -40,14 +40,14 @@ struct Filters {
     const int64_t o = panel * width, columns = std::min(width, out - o);
     if (reversed) {
       for (int64_t i = 0; i < count; ++i)
-        kernels.filter(w + (first + i) * 9 * out + o, out, columns, true, {component, 0, 0}, to + i * width);
+        kernels.filter(w + (first + i) * 9 * out + o, out, columns, true, component, to + i * width);
       return;
     }
     constexpr int64_t kBlock = 16;  // transposed on the way
     const Scratch<float> rows(kComponents * width * kBlock);
     for (int64_t c = 0; c < count; c += kBlock) {
       for (int64_t r = 0; r < columns; ++r)
-        kernels.filter(w + (o + r) * 9 * in + first + c, in, kBlock, false, {width * kBlock, 0, width},
+        kernels.filter(w + (o + r) * 9 * in + first + c, in, kBlock, false, width * kBlock,
                        rows.data() + r * kBlock);
       for (int64_t k = 0; k < kComponents; ++k)
         gemm_kernels().pack_panel_transposed(rows.data() + k * width * kBlock, kBlock, kBlock, columns,
@@ -93,10 +93,7 @@ struct TileBuffers {
         m_component(tiles * conv.out_c + 3 * kCacheShift),
         v(kComponents * v_component),
         m(kComponents * m_component) {}
-  ComponentLayout layout() const {
-    const int64_t width = gemm_kernels().tile_columns;
-    return {v_component, row, width};
-  }
+  ComponentLayout layout() const { return {v_component, row}; }
   int64_t tiles, row, v_component, m_component;
   Scratch<float> v, m;
 };
@@ -105,7 +102,7 @@ struct TileBuffers {
 void multiply(const TiledConv& conv, const TransformedFilters& u, const TileBuffers& buffers, int64_t count,
               int64_t component, int64_t first, int64_t last) {
   const GemmKernels& kernels = gemm_kernels();
-  const int64_t steps = (count + kernels.tile_rows - 1) / kernels.tile_rows;
+  const int64_t steps = (count + kernels.by_rows.rows - 1) / kernels.by_rows.rows;
   const int64_t tile_rows = (count + steps - 1) / steps;
   for (int64_t panel = first; panel < last; ++panel)
     for (int64_t row = 0; row < count; row += tile_rows) {
@@ -202,7 +199,7 @@ void run_by_filters(const TiledConv& conv, const Filters& filters, const float* 
   const GemmKernels& gemm = gemm_kernels();
   const int64_t count = conv.tiles(), width = filters.width, group = std::max<int64_t>(1, kOutputs / width);
   const TileBuffers buffers(conv, count);
-  const Segments rows(count, gemm.tile_rows);
+  const Segments rows(count, gemm.by_rows.rows);
   parallel_for(count, kChunk, [&](int64_t begin, int64_t end) {
     kernels.patches(conv.in_grid(), in, begin, end - begin, buffers.layout(),
                     buffers.v.data() + begin * buffers.row);

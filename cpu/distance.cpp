@@ -102,7 +102,7 @@ void cdist_forward_fast(const float* a, const float* b, int64_t n, int64_t m, in
     if (distance == Distance::Cosine && is_zero_row(b + j * d, d))
       zero[static_cast<size_t>(j)] = 0.5f, any_zero = true;
   }
-  const int64_t tile_rows = gemm_kernels().tile_rows;
+  const int64_t tile_rows = gemm_kernels().by_rows.rows;
   parallel_for((n + tile_rows - 1) / tile_rows, 1, [&](int64_t begin, int64_t end) {
     const Scratch<float> packed(kMaxTileRows * kRowStride), tile_data(kMaxTileRows * padded);
     std::vector<int32_t> near(static_cast<size_t>(padded));
@@ -162,7 +162,7 @@ void cdist_backward_fast(const CdistWeights<float>& w, const float* x, const flo
                          int64_t m, int64_t d, float* dx) {
   PackedB b(m, d);
   b.pack(others, d, false);
-  const int64_t tile_rows = gemm_kernels().tile_rows;
+  const int64_t tile_rows = gemm_kernels().by_rows.rows;
   parallel_for((n + tile_rows - 1) / tile_rows, 1, [&](int64_t begin, int64_t end) {
     const Scratch<float> packed(kMaxTileRows * kRowStride);
     for (int64_t tile = begin; tile < end; ++tile) {

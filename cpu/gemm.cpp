@@ -22,7 +22,7 @@ DepthBlocks::DepthBlocks(int64_t k, int64_t most) : k(k) {
 
 PackedB::PackedB(int64_t k, int64_t n, int64_t most_depth)
     : n(n),
-      width(gemm_kernels().tile_columns),
+      width(gemm_kernels().by_rows.columns),
       panels((n + width - 1) / width),
       blocks(k, most_depth),
       data_(k * panels * width) {}
@@ -110,7 +110,7 @@ class GemmTask {
   void pack(int64_t tile, int64_t block) {
     const int64_t row = tile * tile_rows_, k = b_.blocks.begin(block), depth = b_.blocks.size(block);
     if (p_.transpose_a)
-      kernels_.pack_columns(p_.a + k * p_.lda + row, p_.lda, rows_of(tile), depth, packed_.data());
+      kernels_.pack_rows_transposed(p_.a + k * p_.lda + row, p_.lda, rows_of(tile), depth, packed_.data());
     else kernels_.pack_rows(p_.a + row * p_.lda + k, p_.lda, rows_of(tile), depth, packed_.data());
   }
   void run_tile(int64_t tile, int64_t block, int64_t next_tile) {
@@ -119,13 +119,12 @@ class GemmTask {
     pack(tile, block);
     set_rows(tile, c);
     set_rows(next_tile, c_next);
-    const TileKernel kernel = (p_.transpose_a ? kernels_.by_columns : kernels_.by_rows)[rows];
+    const TileKernel kernel = kernels_.by_rows[rows];
     for (int64_t panel = first_panel_; panel < last_panel_; ++panel) {
       const int64_t column = panel * b_.width;
       kernel({.a = packed_.data(),
-              .a_stride = p_.transpose_a ? kernels_.column_stride : kRowStride,
+              .a_stride = kRowStride,
               .b = b_.panel(block, panel),
-              .b_stride = b_.width,
               .depth = b_.blocks.size(block),
               .c = c,
               .c_next = rows_of(next_tile) == rows ? c_next : nullptr,
@@ -140,7 +139,7 @@ class GemmTask {
   const PackedB& b_;
   const TaskGrid& grid_;
   const GemmKernels& kernels_ = gemm_kernels();
-  const int64_t tile_rows_ = kernels_.tile_rows;
+  const int64_t tile_rows_ = kernels_.by_rows.rows;
   Scratch<float> packed_;
   int64_t first_panel_ = 0, last_panel_ = 0;
 };
@@ -151,7 +150,7 @@ void gemm(const GemmProblem& problem, const PackedB& b) {
   GemmProblem p = problem;
   if (p.lda == 0) p.lda = p.transpose_a ? p.m : p.k;
   if (p.ldc == 0) p.ldc = p.n;
-  const TaskGrid grid(p.m, b, gemm_kernels().tile_rows);
+  const TaskGrid grid(p.m, b, gemm_kernels().by_rows.rows);
   parallel_for(grid.count(), 1, [&](int64_t begin, int64_t end) {
     GemmTask task(p, b, grid);
     for (int64_t i = begin; i < end; ++i) task.run(i);

@@ -9,11 +9,13 @@ namespace {
 using V = Vec<float>;
 using Raw = V::Raw;
 constexpr int kLanes = V::kLanes;
+// By rows two vectors wide, and as many rows as the register file holds: 2 kMr accumulators, two vectors of
+// B, one broadcast of A. By columns four vectors wide where there are 32 registers.
 constexpr int kNr = 2 * kLanes;
-// As many rows as the register file holds: 2 kMr accumulators, two vectors of B, one broadcast of A.
 constexpr int kMr = kVectorBytes == 64 ? 14 : kVectorBytes == 32 ? 6 : 4;
+constexpr int kWideNr = kVectorBytes == 64 ? 4 * kLanes : kNr;
+constexpr int kWideMr = kVectorBytes == 64 ? 6 : kMr;
 constexpr int kAhead = 12;  // steps of depth
-constexpr int kColumnStride = kVectorBytes == 64 ? 16 : kVectorBytes == 32 ? 8 : 4;
 
 template <int kRows, int kVectors>
 TERN_INLINE void store_tile(const TileJob& job, const Raw (&acc)[kRows][kVectors]) {
@@ -21,7 +23,7 @@ TERN_INLINE void store_tile(const TileJob& job, const Raw (&acc)[kRows][kVectors
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       float* c = job.c[r] + job.column;
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) {
         V sum(acc[r][j]);
         if (job.bias) sum += V::load(job.bias + j * kLanes);
@@ -34,7 +36,7 @@ TERN_INLINE void store_tile(const TileJob& job, const Raw (&acc)[kRows][kVectors
   float edge[kRows][kVectors * kLanes];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) V(acc[r][j]).store(edge[r] + j * kLanes);
   for (int r = 0; r < kRows; ++r) {
     float* c = job.c[r] + job.column;
@@ -51,12 +53,12 @@ TERN_INLINE void run_tile(const TileJob& job) {
   float* const* soon = job.c_next ? job.c_next : job.c;
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) __builtin_prefetch(soon[r] + job.column + j * kLanes, 1, 2);
   Raw acc[kRows][kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) acc[r][j] = Raw{};
   const float* b = job.b;
   const int64_t row = kByColumns ? 1 : job.a_stride, step = kByColumns ? job.a_stride : 1;
@@ -71,16 +73,16 @@ TERN_INLINE void run_tile(const TileJob& job) {
     for (int64_t k = 0; k < job.depth; ++k) {
       // A panel streams from the second-level cache faster than the processor guesses.
       if (!kByColumns) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int j = 0; j < kVectors; ++j) __builtin_prefetch(b + kAhead * kNr + j * kLanes, 0, 3);
       }
       Raw line[kVectors];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) line[j] = V::load(b + j * kLanes).v;
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
         const V x(r < kFirst ? a0[r * row] : a1[(r - kFirst) * row]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int j = 0; j < kVectors; ++j) acc[r][j] += x.v * line[j];
       }
       a0 += step;
@@ -93,6 +95,10 @@ TERN_INLINE void run_tile(const TileJob& job) {
 
 template <int kRows, bool kByColumns>
 void tile(const TileJob& job) {
+  if constexpr (kByColumns && kWideNr > kNr && kRows <= kWideMr) {
+    if (job.columns > 3 * kLanes) return run_tile<kRows, 4, true>(job);
+    if (job.columns > 2 * kLanes) return run_tile<kRows, 3, true>(job);
+  }
   if (job.columns > kLanes) return run_tile<kRows, 2, kByColumns>(job);
   run_tile<kRows, 1, kByColumns>(job);
 }
@@ -134,33 +140,43 @@ void pack_rows(const float* src, int64_t ld, int64_t rows, int64_t depth, float*
   }
 }
 
-void pack_columns(const float* src, int64_t ld, int64_t rows, int64_t depth, float* packed) {
-  if (rows == kMr) {  // a fixed length, so that it becomes a few vector moves
-    for (int64_t k = 0; k < depth; ++k, src += ld, packed += kColumnStride)
-      __builtin_memcpy(packed, src, kMr * sizeof(float));
-    return;
-  }
-  for (int64_t k = 0; k < depth; ++k, src += ld, packed += kColumnStride)
-    for (int64_t r = 0; r < rows; ++r) packed[r] = src[r];
+// Squares of vectors, as long as whole vectors may be read; what lies beyond the rows is not used.
+void pack_rows_transposed(const float* src, int64_t ld, int64_t rows, int64_t depth, float* packed) {
+  const int64_t readable = (depth - 1) * ld + rows - kLanes;
+  int64_t k = 0;
+  if (rows <= kLanes)
+    for (; k + kLanes <= depth && (k + kLanes - 1) * ld <= readable; k += kLanes) {
+      Raw square[kLanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) square[i] = V::load(src + (k + i) * ld).v;
+      transpose_square(square);
+#pragma GCC unroll 16
+      for (int r = 0; r < kLanes; ++r)
+        if (r < rows) V(square[r]).store(packed + r * kRowStride + k);
+    }
+  for (; k < depth; ++k)
+    for (int64_t r = 0; r < rows; ++r) packed[r * kRowStride + k] = src[k * ld + r];
 }
 
 // The kernels of 1 .. kMr rows; more rows than the register file holds are never asked for.
 template <bool kByColumns, int... kRows>
-constexpr void fill(TileKernel* table) {
-  ((table[kRows] = kRows <= kMr ? &tile<(kRows <= kMr ? kRows : 1), kByColumns> : nullptr), ...);
+constexpr RegisterTile kernels_of(int rows, int columns) {
+  RegisterTile t{};
+  t.rows = rows;
+  t.narrow_rows = kMr;
+  t.columns = columns;
+  ((t.run[kRows] = kRows <= kMr ? &tile<(kRows <= kMr ? kRows : 1), kByColumns> : nullptr), ...);
+  return t;
 }
 
 constexpr GemmKernels make_table() {
   GemmKernels t{};
-  t.tile_rows = kMr;
-  t.tile_columns = kNr;
-  t.column_stride = kColumnStride;
-  fill<false, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14>(t.by_rows);
-  fill<true, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14>(t.by_columns);
+  t.by_rows = kernels_of<false, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14>(kMr, kNr);
+  t.by_columns = kernels_of<true, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14>(kWideMr, kWideNr);
   t.pack_panel = pack_panel;
   t.pack_panel_transposed = pack_panel_transposed;
   t.pack_rows = pack_rows;
-  t.pack_columns = pack_columns;
+  t.pack_rows_transposed = pack_rows_transposed;
   return t;
 }
 

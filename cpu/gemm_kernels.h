@@ -2,13 +2,18 @@
 // The register-blocked heart of every product: C[rows, columns] (+)= A[rows, depth] B[depth, columns] on one
 // tile.
 //
-// The tile of C (kMr x kNr floats) stays in vector registers while depth runs; each step loads two vectors of
-// B and broadcasts one float of A per row, so there are 2 kMr multiply-adds per kMr + 2 loads. A is read
-// where it lies: its rows at one distance (by rows: a packed block, or neighbouring pixels of an image), or
-// its columns (by columns: a matrix stored with the depth outermost). The lower half of its rows may lie
+// The tile of C (kMr x kNr floats, v vectors wide) stays in vector registers while depth runs; each step
+// loads v vectors of B and broadcasts one float of A per row: v kMr multiply-adds per kMr + v loads. A is
+// read where it lies: its rows at one distance (by rows: a packed block, or neighbouring pixels of an image),
+// or its columns (by columns: a matrix stored with the depth outermost). The lower half of its rows may lie
 // elsewhere, and the depth may come in runs, each somewhere else: that is how convolution walks over the rows
-// of an image without ever storing its patches. Plain structs only: this header is seen by the kernel files
-// of every instruction set.
+// of an image without ever storing its patches.
+//
+// By rows, B streams in packed panels from the second-level cache, so the tile is tall (14 x 32 with
+// AVX-512): B is read once for many rows. By columns, A and B lie side by side and are short; there the wide
+// tile (6 x 64) takes fewer loads and instructions a multiply-add, and needs no copy of either.
+//
+// Plain structs only: this header is seen by the kernel files of every instruction set.
 
 #include <cstdint>
 
@@ -40,18 +45,26 @@ struct TileJob {
 
 using TileKernel = void (*)(const TileJob& job);
 
+// The kernels of one shape of tile.
+struct RegisterTile {
+  int rows;                          // kMr
+  int narrow_rows;                   // of a tile that is at most half as wide
+  int columns;                       // kNr
+  TileKernel run[kMaxTileRows + 1];  // indexed by the number of rows
+
+  TileKernel operator[](int64_t count) const { return run[count]; }
+  int64_t rows_for(int64_t width) const { return 2 * width > columns ? rows : narrow_rows; }
+};
+
 struct GemmKernels {
-  int tile_rows;                         // kMr
-  int tile_columns;                      // kNr
-  int column_stride;                     // distance of A's packed columns
-  TileKernel by_rows[kMaxTileRows + 1];  // indexed by the number of rows
-  TileKernel by_columns[kMaxTileRows + 1];
+  RegisterTile by_rows, by_columns;
   // One panel of B [depth, columns] from rows of distance ld; _transposed: from B^T [columns, depth].
   void (*pack_panel)(const float* src, int64_t ld, int64_t depth, int64_t columns, float* panel);
   void (*pack_panel_transposed)(const float* src, int64_t ld, int64_t depth, int64_t columns, float* panel);
-  // A tile of A [rows, depth] by rows; A^T [depth, rows] by columns.
+  // A tile of A [rows, depth], at most by_rows.rows of them, to rows of kRowStride; _transposed: from A^T
+  // [depth, rows].
   void (*pack_rows)(const float* src, int64_t ld, int64_t rows, int64_t depth, float* packed);
-  void (*pack_columns)(const float* src, int64_t ld, int64_t rows, int64_t depth, float* packed);
+  void (*pack_rows_transposed)(const float* src, int64_t ld, int64_t rows, int64_t depth, float* packed);
 };
 
 const GemmKernels& gemm_kernels();  // of the active instruction set

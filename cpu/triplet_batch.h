@@ -56,7 +56,7 @@ struct SortedBatch {
   Scratch<float> norms;             // [padded] |u|^2
   float largest_norm = 0;
 
-  int64_t tile_rows() const { return gemm_kernels().tile_rows; }
+  int64_t tile_rows() const { return gemm_kernels().by_rows.rows; }
   int64_t tiles() const { return (n + tile_rows() - 1) / tile_rows(); }
   const float* row(int64_t at) const { return rows.data() + at * d; }
   bool has_terms(int64_t at) const {

@@ -22,7 +22,7 @@ void dense_gradient_fast(const BatchTripletGeometry& g, const float* u, const fl
   }
   PackedB b(g.n, g.d);
   b.pack(sorted.data(), g.d, false);
-  const int64_t tile_rows = gemm_kernels().tile_rows;
+  const int64_t tile_rows = gemm_kernels().by_rows.rows;
   parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
     const Scratch<float> packed(kMaxTileRows * kRowStride), product(kMaxTileRows * g.d),
         s(kRowQuantum * padded);

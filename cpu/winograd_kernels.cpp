@@ -8,7 +8,6 @@ namespace {
 
 using V = Vec<float>;
 constexpr int kLanes = V::kLanes;
-constexpr int kNr = 2 * kLanes;
 
 constexpr float kZeros[kMaxDepth] = {};  // what lies outside of the images
 
@@ -115,7 +114,7 @@ TERN_INLINE void evaluate(const TileGrid& g, const float* image, int64_t first, 
 #pragma GCC unroll 36
       for (int i = 0; i < kSize * kSize; ++i) x[i] = V::load(pixel[i] + c);
       both_ways<Transform, kSize, 6>(x, y);
-      float* out = v + t * to.tile + c / kNr * to.panel + c % kNr;
+      float* out = v + t * to.tile + c;
 #pragma GCC unroll 36
       for (int k = 0; k < kComponents; ++k) y[k].store(out + k * to.component);
     }
@@ -149,14 +148,13 @@ void outputs(const TileGrid& g, const float* m, int64_t component, const float* 
   }
 }
 
-void filter(const float* g, int64_t g_tap, int64_t channels, bool reversed, ComponentLayout to, float* u) {
+void filter(const float* g, int64_t g_tap, int64_t channels, bool reversed, int64_t component, float* u) {
   for (int64_t c = 0; c < channels; c += kLanes) {
     V x[9], y[kComponents];
     for (int k = 0; k < 9; ++k) x[k] = V::load(g + (reversed ? 8 - k : k) * g_tap + c);
     both_ways<Evaluate3, 3, 6>(x, y);
-    float* out = u + c / kNr * to.panel + c % kNr;
 #pragma GCC unroll 36
-    for (int k = 0; k < kComponents; ++k) y[k].store(out + k * to.component);
+    for (int k = 0; k < kComponents; ++k) y[k].store(u + k * component + c);
   }
 }
 

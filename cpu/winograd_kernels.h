@@ -25,10 +25,9 @@ struct TileGrid {
   int64_t start_h, start_w;
 };
 
-// Where component k, tile t and channel c of transformed tiles lie: k * component + t * tile + c / kNr *
-// panel + c % kNr.
+// Where component k, tile t and channel c of transformed tiles lie: k * component + t * tile + c.
 struct ComponentLayout {
-  int64_t component, tile, panel;
+  int64_t component, tile;
 };
 
 // All loop over the tiles [first, first + count), and all channel counts are multiples of 16.
@@ -42,10 +41,9 @@ struct WinogradKernels {
   // Y = A^T m A (+ bias) into the 4x4 tiles of y, where they lie inside. m is [component][tile - first][c].
   void (*outputs)(const TileGrid& grid, const float* m, int64_t component, const float* bias, int64_t first,
                   int64_t count, float* y);
-  // G g G^T of one filter for each of `channels` channels, its taps g_tap floats apart; layout.tile is
-  // unused. reversed: of the filter turned by 180 degrees.
-  void (*filter)(const float* g, int64_t g_tap, int64_t channels, bool reversed, ComponentLayout to,
-                 float* u);
+  // G g G^T of one filter for each of `channels` channels, its taps g_tap floats apart, to u + k *
+  // component. reversed: of the filter turned by 180 degrees.
+  void (*filter)(const float* g, int64_t g_tap, int64_t channels, bool reversed, int64_t component, float* u);
   // 3x3 gradients A'^T m A', dw[3][3][channels] with its taps dw_tap floats apart, from the components at
   // m + k * component.
   void (*gradient)(const float* m, int64_t component, int64_t channels, int64_t dw_tap, float* dw);
