@@ -16,6 +16,7 @@
 
 #include "tern/core/parallel.h"
 #include "tern/cpu/conv2d_grids.h"
+#include "tern/cpu/conv2d_pointwise.h"
 #include "tern/cpu/conv2d_rows.h"
 #include "tern/cpu/conv2d_tile.h"
 #include "tern/cpu/conv2d_winograd.h"
@@ -122,6 +123,7 @@ void multiply_patches(const PatchGrid& whole, const PackedB& b, const float* bia
 void conv2d_forward_f32(const Conv2dGeometry& g, const float* x, const Tensor& w, const float* bias, float* y,
                         const Epilogue<float>& epilogue) {
   if (is_depthwise(g)) return depthwise_forward(g, x, w.data<float>(), bias, y, epilogue);
+  if (is_pointwise(g)) return pointwise_forward(g, x, w, bias, y, epilogue);
   if (use_winograd(g)) return winograd_forward(g, x, w, bias, y, epilogue);
   for (int64_t group = 0; group < g.groups; ++group) {
     const int64_t first = group * g.group_out();
@@ -161,6 +163,7 @@ void pack_data_weights(const Conv2dGeometry& g, const float* w, const AxisPhase&
 
 void backward_data(const Conv2dGeometry& g, const float* dy, const float* w, float* dx) {
   if (is_depthwise(g)) return depthwise_backward_data(g, dy, w, dx);
+  if (is_pointwise(g)) return pointwise_backward_data(g, dy, w, dx);
   if (use_winograd(g)) return winograd_backward_data(g, dy, w, dx);
   // Pixels that no tap reaches, as three of four in a 1x1 convolution of stride 2.
   bool empty = false;

@@ -74,26 +74,38 @@ struct Phase {
 }  // namespace
 
 template <class T>
+DepthwiseRows<T>::DepthwiseRows(const Conv2dGeometry& g, const float* w, const float* bias,
+                                const Epilogue<T>& epilogue)
+    : g_(g), bias_(bias), epilogue_(epilogue), weights_(g.kh * g.kw * g.c) {
+  const int64_t taps = g.kh * g.kw;
+  for (int64_t c = 0; c < g.c; ++c)
+    for (int64_t tap = 0; tap < taps; ++tap) weights_.data()[tap * g.c + c] = w[c * taps + tap];
+}
+
+template <class T>
+void DepthwiseRows<T>::run(const T* x, int64_t first, int64_t count, int64_t i, T* y, int64_t y_pixel) const {
+  DepthwiseWindow window = forward_window(g_, i);
+  window.top -= first;
+  window.h = count;
+  const bool later = epilogue_.has_residual();  // comes before the activation
+  depthwise_kernels<T>().row({.window = window,
+                              .x = x,
+                              .weight = weights_.data(),
+                              .bias = bias_,
+                              .slope = epilogue_.slope(),
+                              .activation = later ? Activation::None : epilogue_.activation(),
+                              .y = y,
+                              .y_pixel = y_pixel});
+  if (later) epilogue_.apply(y, 0, 0, g_.c, g_.out_w, y_pixel);
+}
+
+template <class T>
 void depthwise_forward(const Conv2dGeometry& g, const T* x, const float* w, const float* bias, T* y,
                        const Epilogue<T>& epilogue) {
-  const int64_t taps = g.kh * g.kw;
-  const Scratch<float> weights(taps * g.c);  // [tap][channel]
-  for (int64_t c = 0; c < g.c; ++c)
-    for (int64_t tap = 0; tap < taps; ++tap) weights.data()[tap * g.c + c] = w[c * taps + tap];
+  const DepthwiseRows<T> rows(g, w, bias, epilogue);
   parallel_for(g.n * g.out_h, std::min(kRowsPerChunk, g.out_h), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      T* to = y + row * g.out_w * g.c;
-      const bool later = epilogue.has_residual();  // comes before the activation
-      depthwise_kernels<T>().row({.window = forward_window(g, row % g.out_h),
-                                  .x = x + row / g.out_h * g.h * g.w * g.c,
-                                  .weight = weights.data(),
-                                  .bias = bias,
-                                  .slope = epilogue.slope(),
-                                  .activation = later ? Activation::None : epilogue.activation(),
-                                  .y = to,
-                                  .y_pixel = g.c});
-      if (later) epilogue.apply(to, 0, 0, g.c, g.out_w, g.c);
-    }
+    for (int64_t row = begin; row < end; ++row)
+      rows.run(x + row / g.out_h * g.h * g.w * g.c, 0, g.h, row % g.out_h, y + row * g.out_w * g.c, g.c);
   });
 }
 
@@ -143,6 +155,8 @@ void depthwise_backward_weight(const Conv2dGeometry& g, const T* dy, const T* x,
     }
 }
 
+template class DepthwiseRows<float>;
+template class DepthwiseRows<bfloat16>;
 template void depthwise_forward(const Conv2dGeometry&, const float*, const float*, const float*, float*,
                                 const Epilogue<float>&);
 template void depthwise_forward(const Conv2dGeometry&, const bfloat16*, const float*, const float*, bfloat16*,

@@ -3,13 +3,29 @@
 
 #include "tern/core/dtype.h"
 #include "tern/cpu/epilogue.h"
+#include "tern/cpu/scratch.h"
 #include "tern/ops/conv2d.h"
 
 namespace tern::cpu {
 
 inline bool is_depthwise(const Conv2dGeometry& g) { return g.groups == g.c && g.groups == g.o; }
 
-// bias may be null.
+// The forward pass row by row. bias may be null; g and epilogue must stay alive.
+template <class T>
+class DepthwiseRows {
+ public:
+  DepthwiseRows(const Conv2dGeometry& g, const float* w, const float* bias, const Epilogue<T>& epilogue);
+  // Output row i of an image of which the rows [first, first + count) lie at x, to pixels y_pixel apart. All
+  // rows of the image that it reads must be among them.
+  void run(const T* x, int64_t first, int64_t count, int64_t i, T* y, int64_t y_pixel) const;
+
+ private:
+  const Conv2dGeometry& g_;
+  const float* bias_;
+  const Epilogue<T>& epilogue_;
+  Scratch<float> weights_;  // [tap][channel]
+};
+
 template <class T>
 void depthwise_forward(const Conv2dGeometry& g, const T* x, const float* w, const float* bias, T* y,
                        const Epilogue<T>& epilogue = {});

@@ -69,9 +69,9 @@ Bottleneck::Bottleneck(BottleneckOptions options)
       residual_(options.stride == 1 && options.in == options.out) {}
 
 Tensor Bottleneck::forward(const Tensor& x) {
-  const Tensor wide = conv_bn(expand_, expand_bn_, x, {.prelu = &expand_prelu_});
-  const Tensor filtered = conv_bn(depthwise_, depthwise_bn_, wide, {.prelu = &depthwise_prelu_});
-  return conv_bn(project_, project_bn_, filtered, {.residual = residual_ ? x : Tensor()});
+  return nn::conv_bn_chain(x, {{expand_, expand_bn_, {.prelu = &expand_prelu_}},
+                               {depthwise_, depthwise_bn_, {.prelu = &depthwise_prelu_}},
+                               {project_, project_bn_, {.residual = residual_ ? x : Tensor()}}});
 }
 
 void Bottleneck::visit(nn::Visitor& visitor) {

@@ -1,8 +1,10 @@
 #include "tern/nn/conv_bn.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <memory>
+#include <vector>
 
 #include "tern/core/derived.h"
 
@@ -62,18 +64,45 @@ std::shared_ptr<const Folded> folded(const Conv2d& conv, const BatchNorm2d& bn) 
       sources.version());
 }
 
+bool folds(const Tensor& x, const ConvBn& step) {
+  const int64_t channels = step.bn.weight.numel();
+  return !step.bn.training() && !grad_enabled() && x.device().is_cpu() &&
+         channels == step.conv.weight.size(0) &&
+         (!step.then.prelu || step.then.prelu->weight.numel() == channels);
+}
+
+Conv2dEpilogue epilogue_of(const ConvBn& step) {
+  Conv2dEpilogue epilogue{.residual = step.then.residual};
+  if (step.then.relu || step.bn.has_relu()) epilogue.activation = Activation::Relu;
+  if (step.then.prelu)
+    epilogue.activation = Activation::Prelu, epilogue.slope = step.then.prelu->weight.share();
+  return epilogue;
+}
+
 }  // namespace
 
 Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, const BatchNormFollowers& then) {
-  const bool inference = !bn.training() && !grad_enabled() && x.device().is_cpu();
-  const bool fits = bn.weight.numel() == conv.weight.size(0) &&
-                    (!then.prelu || then.prelu->weight.numel() == bn.weight.numel());
-  if (!inference || !fits) return bn(conv(x), then);
+  const ConvBn step{conv, bn, then};
+  if (!folds(x, step)) return bn(conv(x), then);
   const auto use = folded(conv, bn);
-  Conv2dEpilogue epilogue{.residual = then.residual};
-  if (then.relu || bn.has_relu()) epilogue.activation = Activation::Relu;
-  if (then.prelu) epilogue.activation = Activation::Prelu, epilogue.slope = then.prelu->weight;
-  return conv.run_fused(x, use->weight, use->bias, epilogue);
+  return conv.run_fused(x, use->weight, use->bias, epilogue_of(step));
+}
+
+Tensor conv_bn_chain(const Tensor& x, std::initializer_list<ConvBn> steps) {
+  const bool fits =
+      std::all_of(steps.begin(), steps.end(), [&](const ConvBn& step) { return folds(x, step); });
+  if (!fits) {
+    Tensor y = x;
+    for (const ConvBn& step : steps) y = conv_bn(step.conv, step.bn, y, step.then);
+    return y;
+  }
+  std::vector<Conv2dStep> chain;
+  Shape shape = x.shape();
+  for (const ConvBn& step : steps) {
+    const auto use = folded(step.conv, step.bn);
+    chain.push_back(step.conv.fused_step(shape, use->weight, use->bias, epilogue_of(step)));
+  }
+  return conv2d_chain(x, chain);
 }
 
 }  // namespace tern::nn

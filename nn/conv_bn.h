@@ -12,11 +12,22 @@
 //   beta + a (b - running_mean), and residual and activation are applied where it writes its output. The
 //   folded weights are made once and again only when a weight or a statistic has changed (Derived).
 
+#include <initializer_list>
+
 #include "tern/nn/layers.h"
 
 namespace tern::nn {
 
 // Through the modules' own calls, so that errors name them.
 Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, const BatchNormFollowers& then = {});
+
+// One after another, each on the output of the one before; in inference as one chain (conv2d_chain in
+// ops/conv2d.h).
+struct ConvBn {
+  Conv2d& conv;
+  BatchNorm2d& bn;
+  BatchNormFollowers then = {};
+};
+Tensor conv_bn_chain(const Tensor& x, std::initializer_list<ConvBn> steps);
 
 }  // namespace tern::nn

@@ -64,6 +64,12 @@ Tensor Conv2d::run_fused(const Tensor& x, const Tensor& w, const Tensor& b, cons
   const Call call(*this);
   return conv2d_fused(x, w, b, op_options(), epilogue);
 }
+Conv2dStep Conv2d::fused_step(Shape& shape, const Tensor& w, const Tensor& b,
+                              const Conv2dEpilogue& epilogue) {
+  const Call call(*this);
+  shape = conv2d_geometry(shape, w.shape(), op_options()).y_shape();
+  return {w, b, op_options(), epilogue};
+}
 void Conv2d::visit(Visitor& visitor) {
   visitor.parameter("weight", weight, Layout::Convolution);
   visitor.parameter("bias", bias);

@@ -45,6 +45,8 @@ class Conv2d final : public Module {
   std::string describe() const override;
   // This convolution with other weights of the same shape and what follows it, for inference (nn/conv_bn.h).
   Tensor run_fused(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dEpilogue& epilogue);
+  // The same as a step of a chain. shape: of its input, becomes that of its output.
+  Conv2dStep fused_step(Shape& shape, const Tensor& w, const Tensor& b, const Conv2dEpilogue& epilogue);
   Parameter weight, bias;
 
  private:

@@ -1,5 +1,7 @@
 #include "tern/ops/conv2d.h"
 
+#include <vector>
+
 #include "tern/core/autograd.h"
 #include "tern/ops/multiply_adds.h"
 
@@ -109,24 +111,53 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2d
   });
 }
 
-Tensor conv2d_fused(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options,
-                    const Conv2dEpilogue& epilogue) {
+namespace {
+
+// Of a fused convolution of an input of x's type and device and of this shape.
+Conv2dGeometry check_fused(const Tensor& x, const Shape& shape, const Conv2dStep& step) {
   check<UsageError>(!grad_enabled(), "conv2d_fused: has no backward pass; hint: NoGradGuard, or conv2d");
-  check_types(x, w, bias);
-  const Conv2dGeometry g = conv2d_geometry(x.shape(), w.shape(), options);
-  const Tensor &residual = epilogue.residual, &slope = epilogue.slope;
+  check_types(x, step.weight, step.bias);
+  const Conv2dGeometry g = conv2d_geometry(shape, step.weight.shape(), step.options);
+  const Tensor &residual = step.epilogue.residual, &slope = step.epilogue.slope;
   if (residual.defined())
     check<ShapeError>(residual.shape() == g.y_shape() && residual.dtype() == x.dtype(),
                       "conv2d_fused: residual is ", describe(residual), ", the output ", x.dtype(), " ",
                       g.y_shape());
-  check<ShapeError>(slope.defined() == (epilogue.activation == Activation::Prelu) &&
+  check<ShapeError>(slope.defined() == (step.epilogue.activation == Activation::Prelu) &&
                         (!slope.defined() || slope.shape() == Shape{g.o}),
                     "conv2d_fused: PReLU needs a slope [", g.o, "]");
+  return g;
+}
+
+}  // namespace
+
+Tensor conv2d_fused(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options,
+                    const Conv2dEpilogue& epilogue) {
+  const Conv2dGeometry g = check_fused(x, x.defined() ? x.shape() : Shape{}, {w, bias, options, epilogue});
   count_multiply_adds(g.pixels() * g.o * g.patch());
   const Tensor y = Tensor::empty(g.y_shape(), x.options());
   on_device(
       x.device(), [&] { cpu::conv2d_forward_fused(g, x, w, bias, epilogue, y); },
       [&] { cu::conv2d_forward_fused(g, x, w, bias, epilogue, y); });
+  return y;
+}
+
+Tensor conv2d_chain(const Tensor& x, std::span<const Conv2dStep> steps) {
+  std::vector<Conv2dGeometry> geometries;
+  int64_t multiply_adds = 0;
+  for (Shape shape = x.defined() ? x.shape() : Shape{}; const Conv2dStep& step : steps) {
+    const Conv2dGeometry& g = geometries.emplace_back(check_fused(x, shape, step));
+    multiply_adds += g.pixels() * g.o * g.patch();
+    shape = g.y_shape();
+  }
+  if (x.device().is_cpu() && cpu::conv2d_chain_fits(geometries, x, steps)) {
+    count_multiply_adds(multiply_adds);
+    const Tensor y = Tensor::empty(geometries.back().y_shape(), x.options());
+    cpu::conv2d_chain(geometries, x, steps, y);
+    return y;
+  }
+  Tensor y = x;
+  for (const Conv2dStep& s : steps) y = conv2d_fused(y, s.weight, s.bias, s.options, s.epilogue);
   return y;
 }
 

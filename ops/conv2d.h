@@ -19,6 +19,8 @@
 // types, UsageError for options out of range. Source: Dumoulin and Visin, A guide to convolution arithmetic
 // for deep learning, 2016.
 
+#include <span>
+
 #include "tern/core/tensor.h"
 #include "tern/ops/activation.h"
 
@@ -69,6 +71,16 @@ struct Conv2dEpilogue {
 Tensor conv2d_fused(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options,
                     const Conv2dEpilogue& epilogue);
 
+// conv2d_fused one after another, each on the output of the one before. On a CPU 1x1 and depthwise
+// convolutions of a batch run depth first, an image at a time, so that what lies between them stays in a
+// cache; the results have the same bits either way.
+struct Conv2dStep {
+  Tensor weight, bias = {};
+  Conv2dOptions options = {};
+  Conv2dEpilogue epilogue = {};
+};
+Tensor conv2d_chain(const Tensor& x, std::span<const Conv2dStep> steps);
+
 Tensor conv2d_backward_data(const Conv2dGeometry& geometry, const Tensor& dy, const Tensor& w);
 Tensor conv2d_backward_weight(const Conv2dGeometry& geometry, const Tensor& dy, const Tensor& x);
 Tensor conv2d_backward_bias(const Conv2dGeometry& geometry, const Tensor& dy);
@@ -79,6 +91,10 @@ void conv2d_forward(const Conv2dGeometry&, const Tensor& x, const Tensor& w, con
                     const Tensor& y);
 void conv2d_forward_fused(const Conv2dGeometry&, const Tensor& x, const Tensor& w, const Tensor& bias,
                           const Conv2dEpilogue&, const Tensor& y);
+// Whether conv2d_chain takes these; of each step its geometry.
+bool conv2d_chain_fits(std::span<const Conv2dGeometry>, const Tensor& x, std::span<const Conv2dStep>);
+void conv2d_chain(std::span<const Conv2dGeometry>, const Tensor& x, std::span<const Conv2dStep>,
+                  const Tensor& y);
 void conv2d_backward_data(const Conv2dGeometry&, const Tensor& dy, const Tensor& w, const Tensor& dx);
 void conv2d_backward_weight(const Conv2dGeometry&, const Tensor& dy, const Tensor& x, const Tensor& dw);
 void conv2d_backward_bias(const Conv2dGeometry&, const Tensor& dy, const Tensor& db);

@@ -120,6 +120,28 @@ TEST(ConvBn, AChangedWeightOrStatisticIsFoldedAgain) {
   }
 }
 
+TEST(ConvBn, AChainIsItsStepsInARow) {
+  Step expand = make_step({"", {.in = 12, .out = 24, .kernel = 1, .bias = false}, 9, 10});
+  Step filter =
+      make_step({"", {.in = 24, .out = 24, .kernel = 3, .padding = 1, .groups = 24, .bias = false}, 9, 10});
+  Step project = make_step({"", {.in = 24, .out = 12, .kernel = 1}, 9, 10});
+  const Tensor x = random_tensor({9, 10, 10, 12}, DType::F32, 5);
+  const auto chain = [&] {
+    return nn::conv_bn_chain(x, {{expand.conv, expand.bn, {.prelu = &expand.prelu}},
+                                 {filter.conv, filter.bn, {.relu = true}},
+                                 {project.conv, project.bn, {.residual = x}}});
+  };
+  const Tensor apart = chain();
+  ASSERT_TRUE(apart.requires_grad());
+  const NoGradGuard no_grad;
+  const Tensor together = chain();
+  EXPECT_FALSE(together.requires_grad());
+  expect_close(together, apart, 1e-5);
+  Tensor y = folded(expand, x, {.prelu = &expand.prelu});
+  y = folded(filter, y, {.relu = true});
+  expect_equal_bits(together, folded(project, y, {.residual = x}));
+}
+
 TEST(ConvBn, FusedConvolutionHasNoBackward) {
   const Tensor x = random_tensor({1, 4, 4, 3}), w = random_tensor({2, 3, 3, 3});
   expect_error<UsageError>([&] { conv2d_fused(x, w, {}, {}, {}); }, {"conv2d_fused", "NoGradGuard"});

@@ -1,0 +1,112 @@
+// A product of many rows and short sums:
+//
+//   for each range of panels of filters that fits the second-level cache     (tasks, in parallel)
+//     for each group of pixels                                               (tasks, in parallel)
+//       for each panel                   of kNr output channels: in the first-level cache
+//         for each tile of pixels        kMr x kNr multiply-adds in registers for each input channel
+//
+// x is read where it lies: a tile's pixels are neighbours.
+
+#include "tern/cpu/conv2d_pointwise.h"
+
+#include <algorithm>
+
+#include "tern/core/parallel.h"
+#include "tern/cpu/conv2d_rows.h"
+#include "tern/cpu/filter_cache.h"
+#include "tern/cpu/isa.h"
+
+namespace tern::cpu {
+namespace {
+
+// All pixels. The bits do not depend on how they are cut into tasks.
+void multiply_all(const float* a, int64_t pixels, const PackedB& b, const float* bias, float* c,
+                  const Epilogue<float>& epilogue) {
+  constexpr int64_t kCachedFilters = 192 * 1024, kTasks = 16, kFewPixels = 512;
+  constexpr int64_t kSetConflict = 512, kShift = 16;
+  const int64_t channels = b.blocks.k;
+  const Segments groups(pixels, kPixelGroup);
+  const int64_t wide = std::max<int64_t>(1, kCachedFilters / std::max<int64_t>(1, channels * b.width));
+  int64_t ranges = (b.panels + wide - 1) / wide;
+  // A photo alone: reading the filters is the work, so threads share them out instead of the pixels.
+  if (pixels <= kFewPixels)
+    ranges = std::max(ranges, std::min(b.panels, kTasks / std::max<int64_t>(1, groups.count)));
+  const Segments panels(b.panels, (b.panels + ranges - 1) / std::max<int64_t>(1, ranges));
+  // Rows that fall into the same cache sets are spread.
+  const bool copies = channels > 0 && channels % kSetConflict == 0;
+  parallel_for(groups.count * panels.count, 1, [&](int64_t begin, int64_t end) {
+    const Scratch<float> spread(copies ? kPixelGroup * (channels + kShift) : 0);
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t group = task % groups.count, range = task / groups.count;
+      const int64_t first = groups.begin(group), count = groups.size(group);
+      PixelProduct p{.a = a + first * channels,
+                     .a_pixel = channels,
+                     .pixels = count,
+                     .b = b,
+                     .first_panel = panels.begin(range),
+                     .last_panel = panels.begin(range + 1),
+                     .bias = bias,
+                     .c = c + first * b.n,
+                     .c_pixel = b.n};
+      if (copies) {
+        for (int64_t i = 0; i < count; ++i)
+          std::copy_n(p.a + i * channels, channels, spread.data() + i * (channels + kShift));
+        p.a = spread.data();
+        p.a_pixel = channels + kShift;
+      }
+      Prefetch ahead;
+      if (task + 1 < end && group + 1 < groups.count) {
+        const int64_t tiles = Segments(count, gemm_kernels().by_rows.rows).count;
+        ahead = Prefetch(a + groups.begin(group + 1) * channels, groups.size(group + 1), channels, channels,
+                         tiles * (p.last_panel - p.first_panel));
+      }
+      multiply_pixels(p, ahead);
+      const int64_t column = p.first_panel * b.width;
+      if (!epilogue.empty())
+        epilogue.apply(p.c, 0, column, std::min(b.n, p.last_panel * b.width) - column, count, b.n);
+    }
+  });
+}
+
+}  // namespace
+
+void multiply_pixels(const PixelProduct& p, Prefetch ahead) {
+  const RegisterTile& kernels = gemm_kernels().by_rows;
+  const Segments tiles(p.pixels, kernels.rows);
+  for (int64_t panel = p.first_panel; panel < p.last_panel; ++panel)
+    for (int64_t t = 0; t < tiles.count; ++t) {
+      const int64_t column = panel * p.b.width, first = tiles.begin(t), size = tiles.size(t);
+      float* rows[kMaxTileRows];
+      for (int64_t r = 0; r < size; ++r) rows[r] = p.c + (first + r) * p.c_pixel;
+      ahead.step();
+      kernels[size]({.a = p.a + first * p.a_pixel,
+                     .a_stride = p.a_pixel,
+                     .b = p.b.panel(0, panel),
+                     .depth = p.b.blocks.k,
+                     .c = rows,
+                     .bias = p.bias ? p.bias + column : nullptr,
+                     .column = column,
+                     .columns = std::min(p.b.width, p.b.n - column)});
+    }
+}
+
+std::shared_ptr<const PackedB> pointwise_filters(const Conv2dGeometry& g, const Tensor& w) {
+  return cached_filters<PackedB>(w, FilterForm::Panels, 0, [&] {
+    auto panels = std::make_unique<PackedB>(g.c, g.o, g.c);
+    panels->pack(w.data<float>(), g.c, true);
+    return panels;
+  });
+}
+
+void pointwise_forward(const Conv2dGeometry& g, const float* x, const Tensor& w, const float* bias, float* y,
+                       const Epilogue<float>& epilogue) {
+  multiply_all(x, g.pixels(), *pointwise_filters(g, w), bias, y, epilogue);
+}
+
+void pointwise_backward_data(const Conv2dGeometry& g, const float* dy, const float* w, float* dx) {
+  PackedB b(g.o, g.c, g.o);
+  b.pack(w, g.c, false);
+  multiply_all(dy, g.pixels(), b, nullptr, dx, {});
+}
+
+}  // namespace tern::cpu
