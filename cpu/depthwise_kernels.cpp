@@ -1,8 +1,9 @@
 // Depthwise convolution is a question of bytes: 9 multiply-adds for every number read and written. A row of
 // outputs is cut into blocks of four neighbours, for which one vector of channels after the other is computed
 // in registers: of 36 products only 18 need a load, since neighbours share their pixels. The rows of the
-// image that the taps of the next row share are still in the first- or second-level cache. Outputs whose taps
-// leave the image to the left or right, and odd forms (dilation, wide kernels), are computed one by one.
+// image that the taps of the next row share are still in the first- or second-level cache. In the first and
+// last block of a row the pixels outside of the image are left out. Odd forms (dilation, wide kernels) are
+// computed one by one.
 
 #include "tern/cpu/depthwise_kernels.h"
 
@@ -53,18 +54,45 @@ struct Range {
   }
 };
 
-// The outputs all of whose taps are inside from left to right: [first, last).
-struct Interior {
-  int64_t first, last;
-  TERN_INLINE explicit Interior(const DepthwiseWindow& w) {
-    const int64_t room = w.w - 1 - (w.taps_w - 1) * w.delta_w - w.left;  // largest j step
-    first = w.left >= 0 ? 0 : (-w.left + w.step - 1) / w.step;
-    last = room < 0 ? 0 : room / w.step + 1;
-    if (first > w.columns) first = w.columns;
-    if (last > w.columns) last = w.columns;
-    if (last < first) last = first;
+// Which of the `pixels` columns from `first` on are outside of the image: none, the first, the last, or any.
+enum class Edge : uint8_t { None, First, Last, Any };
+
+template <int kCount, Edge kEdge>
+struct Block {};
+
+struct Inside {
+  int64_t from, to;  // in the image: from <= u < to
+  TERN_INLINE Inside(int64_t first, int64_t width) : from(first < 0 ? -first : 0), to(width - first) {}
+  TERN_INLINE Edge edge(int64_t pixels) const {
+    const bool whole = to >= pixels;
+    if (from == 0) return whole ? Edge::None : to == pixels - 1 ? Edge::Last : Edge::Any;
+    return from == 1 && whole ? Edge::First : Edge::Any;
+  }
+  template <Edge kEdge>
+  TERN_INLINE bool outside(int u, int pixels) const {
+    if (kEdge == Edge::None) return false;
+    if (kEdge == Edge::First) return u == 0;
+    if (kEdge == Edge::Last) return u == pixels - 1;
+    return u < from || u >= to;
   }
 };
+
+// Calls body with a block's length and edge as constants, for all of a row's outputs.
+template <int kTaps, int kStep, class Body>
+TERN_INLINE void over_blocks(const DepthwiseWindow& w, const Body& body) {
+  int64_t j = 0;
+  for (; j + kBlock <= w.columns; j += kBlock) {
+    switch (Inside(w.left + j * kStep, w.w).edge((kBlock - 1) * kStep + kTaps)) {
+      case Edge::None: body(j, Block<kBlock, Edge::None>{}); break;
+      case Edge::First: body(j, Block<kBlock, Edge::First>{}); break;
+      case Edge::Last: body(j, Block<kBlock, Edge::Last>{}); break;
+      case Edge::Any: body(j, Block<kBlock, Edge::Any>{}); break;
+    }
+  }
+  if (w.columns - j == 3) body(j, Block<3, Edge::Any>{});
+  if (w.columns - j == 2) body(j, Block<2, Edge::Any>{});
+  if (w.columns - j == 1) body(j, Block<1, Edge::Any>{});
+}
 
 template <class Lanes, class T>
 TERN_INLINE void finish(const DepthwiseRow<T>& a, V sum, int64_t j, int64_t c, Lanes lanes) {
@@ -97,22 +125,47 @@ void pixel(const DepthwiseRow<T>& a, const Range& rows, int64_t j) {
       });
 }
 
-// kCount neighbouring outputs from j on, all inside; taps are neighbours too.
-template <int kTaps, int kStep, int kCount, class T>
-void block(const DepthwiseRow<T>& a, const Range& rows, int64_t j) {
+// What the next row of outputs will be the first to read: kStep rows of x. A block reads six streams side by
+// side within a page or two, more than the processor recognises, so it asks for them, vector by vector.
+template <int kStep, int kCount, class T>
+struct NextRows {
+  TERN_INLINE NextRows(const T* x, const DepthwiseWindow& w, int64_t column) : w(w) {
+    const int64_t row = w.top + (w.taps_h - 1) * w.delta_h + 1;
+    if (row >= 0 && row + kStep <= w.h && column >= 0) at = x + (row * w.w + column) * w.channels;
+  }
+  TERN_INLINE void prefetch(int64_t c) const {
+    if (!at) return;
+#pragma GCC unroll 2
+    for (int s = 0; s < kStep; ++s)
+#pragma GCC unroll 16
+      for (int i = 0; i < kCount * kStep; ++i) __builtin_prefetch(at + (s * w.w + i) * w.channels + c, 0, 3);
+  }
+  const DepthwiseWindow& w;
+  const T* at = nullptr;
+};
+
+// kCount neighbouring outputs from j on; taps are neighbours too.
+template <int kTaps, int kStep, int kCount, Edge kEdge, class T>
+[[gnu::noinline]] void block(const DepthwiseRow<T>& a, const Range& rows, int64_t j) {
+  constexpr int kPixels = (kCount - 1) * kStep + kTaps;
   const DepthwiseWindow& w = a.window;
+  const int64_t left = w.left + j * kStep;
+  const Inside inside(left, w.w);
+  const NextRows<kStep, kCount, T> next(a.x, w, left + kTaps / 2);
   over_channels(
       w.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
+        next.prefetch(c);
         const V start = a.bias ? lanes.load(a.bias + c) : V(0.0f);
         V sum[kCount], weight[kTaps];
 #pragma GCC unroll 8
         for (int i = 0; i < kCount; ++i) sum[i] = start;
         for (int64_t p = rows.first; p < rows.last; ++p) {
-          const T* x = a.x + ((w.top + p * w.delta_h) * w.w + w.left + j * kStep) * w.channels + c;
+          const T* x = a.x + ((w.top + p * w.delta_h) * w.w + left) * w.channels + c;
 #pragma GCC unroll 8
           for (int q = 0; q < kTaps; ++q) weight[q] = lanes.load(a.weight + (p * kTaps + q) * w.channels + c);
 #pragma GCC unroll 16
-          for (int u = 0; u < (kCount - 1) * kStep + kTaps; ++u) {
+          for (int u = 0; u < kPixels; ++u) {
+            if (inside.template outside<kEdge>(u, kPixels)) continue;
             const V value = lanes.load(x + u * w.channels);
 #pragma GCC unroll 8
             for (int i = 0; i < kCount; ++i)
@@ -126,28 +179,25 @@ void block(const DepthwiseRow<T>& a, const Range& rows, int64_t j) {
 }
 
 template <int kTaps, int kStep, class T>
-void blocks(const DepthwiseRow<T>& a, const Range& rows, int64_t j, int64_t end) {
-  for (; j + kBlock <= end; j += kBlock) block<kTaps, kStep, kBlock>(a, rows, j);
-  for (; j < end; ++j) block<kTaps, kStep, 1>(a, rows, j);
+void blocks(const DepthwiseRow<T>& a, const Range& rows) {
+  over_blocks<kTaps, kStep>(a.window, [&]<int kCount, Edge kEdge>(int64_t j, Block<kCount, kEdge>) {
+    block<kTaps, kStep, kCount, kEdge>(a, rows, j);
+  });
 }
 
 template <class T>
 void row(const DepthwiseRow<T>& a) {
   const DepthwiseWindow& w = a.window;
   const Range rows(w.top, w.taps_h, w.delta_h, w.h);
-  const Interior inside(w);
-  for (int64_t j = 0; j < inside.first; ++j) pixel(a, rows, j);
-  const int64_t form = w.delta_w == 1 ? 10 * w.taps_w + w.step : 0;
-  switch (form) {
-    case 11: blocks<1, 1>(a, rows, inside.first, inside.last); break;
-    case 21: blocks<2, 1>(a, rows, inside.first, inside.last); break;
-    case 31: blocks<3, 1>(a, rows, inside.first, inside.last); break;
-    case 32: blocks<3, 2>(a, rows, inside.first, inside.last); break;
-    case 51: blocks<5, 1>(a, rows, inside.first, inside.last); break;
+  switch (w.delta_w == 1 ? 10 * w.taps_w + w.step : 0) {
+    case 11: return blocks<1, 1>(a, rows);
+    case 21: return blocks<2, 1>(a, rows);
+    case 31: return blocks<3, 1>(a, rows);
+    case 32: return blocks<3, 2>(a, rows);
+    case 51: return blocks<5, 1>(a, rows);
     default:
-      for (int64_t j = inside.first; j < inside.last; ++j) pixel(a, rows, j);
+      for (int64_t j = 0; j < w.columns; ++j) pixel(a, rows, j);
   }
-  for (int64_t j = inside.last; j < w.columns; ++j) pixel(a, rows, j);
 }
 
 // --- the gradient of the weights ---
@@ -171,21 +221,32 @@ void gradient_pixel(const DepthwiseGradient<T>& a, const Range& rows, int64_t j)
       });
 }
 
-template <int kTaps, int kStep, int kCount, class T>
-void gradient_block(const DepthwiseGradient<T>& a, const Range& rows, int64_t j) {
+template <int kTaps, int kStep, int kCount, Edge kEdge, class T>
+[[gnu::noinline]] void gradient_block(const DepthwiseGradient<T>& a, const Range& rows, int64_t j) {
+  constexpr int kPixels = (kCount - 1) * kStep + kTaps;
   const DepthwiseWindow& w = a.window;
+  const int64_t left = w.left + j * kStep;
+  const Inside inside(left, w.w);
+  const NextRows<kStep, kCount, T> next(a.x, w, left + kTaps / 2);
   over_channels(
       w.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
+        next.prefetch(c);
+        if (next.at) {
+#pragma GCC unroll 8
+          for (int i = 0; i < kCount; ++i)
+            __builtin_prefetch(a.dy + (w.columns + j + i) * w.channels + c, 0, 3);
+        }
         V dy[kCount], sum[kTaps];
 #pragma GCC unroll 8
         for (int i = 0; i < kCount; ++i) dy[i] = lanes.load(a.dy + (j + i) * w.channels + c);
         for (int64_t p = rows.first; p < rows.last; ++p) {
-          const T* x = a.x + ((w.top + p * w.delta_h) * w.w + w.left + j * kStep) * w.channels + c;
+          const T* x = a.x + ((w.top + p * w.delta_h) * w.w + left) * w.channels + c;
           float* sums = a.sums + p * kTaps * w.channels + c;
 #pragma GCC unroll 8
           for (int q = 0; q < kTaps; ++q) sum[q] = lanes.load(sums + q * w.channels);
 #pragma GCC unroll 16
-          for (int u = 0; u < (kCount - 1) * kStep + kTaps; ++u) {
+          for (int u = 0; u < kPixels; ++u) {
+            if (inside.template outside<kEdge>(u, kPixels)) continue;
             const V value = lanes.load(x + u * w.channels);
 #pragma GCC unroll 8
             for (int i = 0; i < kCount; ++i)
@@ -199,26 +260,23 @@ void gradient_block(const DepthwiseGradient<T>& a, const Range& rows, int64_t j)
 }
 
 template <int kTaps, int kStep, class T>
-void gradient_blocks(const DepthwiseGradient<T>& a, const Range& rows, int64_t j, int64_t end) {
-  for (; j + kBlock <= end; j += kBlock) gradient_block<kTaps, kStep, kBlock>(a, rows, j);
-  for (; j < end; ++j) gradient_block<kTaps, kStep, 1>(a, rows, j);
+void gradient_blocks(const DepthwiseGradient<T>& a, const Range& rows) {
+  over_blocks<kTaps, kStep>(a.window, [&]<int kCount, Edge kEdge>(int64_t j, Block<kCount, kEdge>) {
+    gradient_block<kTaps, kStep, kCount, kEdge>(a, rows, j);
+  });
 }
 
 template <class T>
 void gradient(const DepthwiseGradient<T>& a) {
   const DepthwiseWindow& w = a.window;
   const Range rows(w.top, w.taps_h, w.delta_h, w.h);
-  const Interior inside(w);
-  for (int64_t j = 0; j < inside.first; ++j) gradient_pixel(a, rows, j);
-  const int64_t form = w.delta_w == 1 ? 10 * w.taps_w + w.step : 0;
-  switch (form) {
-    case 31: gradient_blocks<3, 1>(a, rows, inside.first, inside.last); break;
-    case 32: gradient_blocks<3, 2>(a, rows, inside.first, inside.last); break;
-    case 51: gradient_blocks<5, 1>(a, rows, inside.first, inside.last); break;
+  switch (w.delta_w == 1 ? 10 * w.taps_w + w.step : 0) {
+    case 31: return gradient_blocks<3, 1>(a, rows);
+    case 32: return gradient_blocks<3, 2>(a, rows);
+    case 51: return gradient_blocks<5, 1>(a, rows);
     default:
-      for (int64_t j = inside.first; j < inside.last; ++j) gradient_pixel(a, rows, j);
+      for (int64_t j = 0; j < w.columns; ++j) gradient_pixel(a, rows, j);
   }
-  for (int64_t j = inside.last; j < w.columns; ++j) gradient_pixel(a, rows, j);
 }
 
 }  // namespace
