@@ -58,13 +58,21 @@ struct PatchTasks {
   RowBlocks blocks;
 };
 
-// C[row, :] = patches(grid)[row, :] B (+ bias) for all grid positions; pointers(row, rows, c) sets c[0 ..
-// rows) to the rows of C. B is one block of depth. finish(first row of C, rows, first column, columns) is
-// called for what has just been written.
-template <class Pointers, class Finish>
-void multiply_patches(const PatchGrid& whole, const PackedB& b, const float* bias, Pointers&& pointers,
-                      const Finish& finish) {
+// What is added to the products and done to them: of output channel `first` of C's rows on, rows c_row apart.
+struct Finish {
+  const float* bias = nullptr;
+  const Epilogue<float>& epilogue;
+  int64_t first = 0, c_row = 0;
+};
+
+// C[row, :] = act(patches(grid)[row, :] B + bias + residual) for all grid positions; pointers(row, rows, c)
+// sets c[0 .. rows) to the rows of C. B is one block of depth.
+template <class Pointers>
+void multiply_patches(const PatchGrid& whole, const PackedB& b, Pointers&& pointers, const Finish& finish) {
   const GemmKernels& kernels = gemm_kernels();
+  const bool later = finish.epilogue.has_residual();  // comes before the activation
+  const Activation activation = later ? Activation::None : finish.epilogue.activation();
+  const float* const slope = finish.epilogue.slope() ? finish.epilogue.slope() + finish.first : nullptr;
   const PatchGrid grid = reshaped(whole);
   const PatchTasks tasks(grid, b);
   const Segments segments(grid.columns, kernels.by_rows.rows);
@@ -107,12 +115,14 @@ void multiply_patches(const PatchGrid& whole, const PackedB& b, const float* bia
                                         .a_run = runs.data(),
                                         .c = c,
                                         .c_next = more ? c_next : nullptr,
-                                        .bias = bias ? bias + column : nullptr,
+                                        .bias = finish.bias ? finish.bias + column : nullptr,
+                                        .slope = slope ? slope + column : nullptr,
+                                        .activation = activation,
                                         .column = column,
                                         .columns = std::min(b.width, b.n - column)});
           }
           const int64_t first = first_panel * b.width, last = std::min(b.n, last_panel * b.width);
-          finish(c[0], tile_rows, first, last - first);
+          if (later) finish.epilogue.apply(c[0], finish.first, first, last - first, tile_rows, finish.c_row);
         }
     }
   });
@@ -133,13 +143,11 @@ void conv2d_forward_f32(const Conv2dGeometry& g, const float* x, const Tensor& w
       return panels;
     });
     multiply_patches(
-        forward_grid(g, x, group), *b, bias ? bias + first : nullptr,
+        forward_grid(g, x, group), *b,
         [&](int64_t row, int64_t rows, float** c) {
           for (int64_t r = 0; r < rows; ++r) c[r] = y + (row + r) * g.o + first;
         },
-        [&](float* row, int64_t rows, int64_t column, int64_t columns) {
-          if (!epilogue.empty()) epilogue.apply(row, first, column, columns, rows, g.o);
-        });
+        {.bias = bias ? bias + first : nullptr, .epilogue = epilogue, .first = first, .c_row = g.o});
   }
 }
 
@@ -179,7 +187,7 @@ void backward_data(const Conv2dGeometry& g, const float* dy, const float* w, flo
       PackedB b(grid.patch(), g.group_in(), grid.patch());
       pack_data_weights(g, w + group * g.group_out() * g.patch(), h, v, b);
       multiply_patches(
-          grid, b, nullptr,
+          grid, b,
           [&](int64_t row, int64_t rows, float** c) {
             int64_t j = row % grid.columns, i = row / grid.columns % grid.rows;
             int64_t n = row / grid.columns / grid.rows;
@@ -193,7 +201,7 @@ void backward_data(const Conv2dGeometry& g, const float* dy, const float* w, flo
               if (++i == grid.rows) i = 0, ++n;
             }
           },
-          [](float*, int64_t, int64_t, int64_t) {});
+          {.epilogue = {}});
     }
   });
 }

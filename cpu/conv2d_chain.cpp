@@ -118,8 +118,8 @@ class ImageChain {
                        .last_panel = step.panels->panels,
                        .bias = step.bias,
                        .c = to,
-                       .c_pixel = step.pixel});
-      if (!step.epilogue.empty()) step.epilogue.apply(to, 0, 0, g.o, pixels, step.pixel);
+                       .c_pixel = step.pixel,
+                       .epilogue = step.epilogue});
       return;
     }
     for (int64_t i = begin; i < end; ++i, to += g.out_w * step.pixel)

@@ -47,7 +47,8 @@ void multiply_all(const float* a, int64_t pixels, const PackedB& b, const float*
                      .last_panel = panels.begin(range + 1),
                      .bias = bias,
                      .c = c + first * b.n,
-                     .c_pixel = b.n};
+                     .c_pixel = b.n,
+                     .epilogue = epilogue};
       if (copies) {
         for (int64_t i = 0; i < count; ++i)
           std::copy_n(p.a + i * channels, channels, spread.data() + i * (channels + kShift));
@@ -61,9 +62,6 @@ void multiply_all(const float* a, int64_t pixels, const PackedB& b, const float*
                          tiles * (p.last_panel - p.first_panel));
       }
       multiply_pixels(p, ahead);
-      const int64_t column = p.first_panel * b.width;
-      if (!epilogue.empty())
-        epilogue.apply(p.c, 0, column, std::min(b.n, p.last_panel * b.width) - column, count, b.n);
     }
   });
 }
@@ -72,22 +70,31 @@ void multiply_all(const float* a, int64_t pixels, const PackedB& b, const float*
 
 void multiply_pixels(const PixelProduct& p, Prefetch ahead) {
   const RegisterTile& kernels = gemm_kernels().by_rows;
-  const Segments tiles(p.pixels, kernels.rows);
-  for (int64_t panel = p.first_panel; panel < p.last_panel; ++panel)
-    for (int64_t t = 0; t < tiles.count; ++t) {
-      const int64_t column = panel * p.b.width, first = tiles.begin(t), size = tiles.size(t);
-      float* rows[kMaxTileRows];
-      for (int64_t r = 0; r < size; ++r) rows[r] = p.c + (first + r) * p.c_pixel;
-      ahead.step();
-      kernels[size]({.a = p.a + first * p.a_pixel,
-                     .a_stride = p.a_pixel,
-                     .b = p.b.panel(0, panel),
-                     .depth = p.b.blocks.k,
-                     .c = rows,
-                     .bias = p.bias ? p.bias + column : nullptr,
-                     .column = column,
-                     .columns = std::min(p.b.width, p.b.n - column)});
-    }
+  const bool later = p.epilogue.has_residual();  // comes before the activation
+  for (int64_t begin = 0; begin < p.pixels; begin += kPixelGroup) {
+    const int64_t count = std::min(kPixelGroup, p.pixels - begin);
+    float *const c = p.c + begin * p.c_pixel, *rows[kPixelGroup];
+    for (int64_t r = 0; r < count; ++r) rows[r] = c + r * p.c_pixel;
+    const Segments tiles(count, kernels.rows);
+    for (int64_t panel = p.first_panel; panel < p.last_panel; ++panel)
+      for (int64_t t = 0; t < tiles.count; ++t) {
+        const int64_t column = panel * p.b.width, first = tiles.begin(t), size = tiles.size(t);
+        ahead.step();
+        kernels[size]({.a = p.a + (begin + first) * p.a_pixel,
+                       .a_stride = p.a_pixel,
+                       .b = p.b.panel(0, panel),
+                       .depth = p.b.blocks.k,
+                       .c = rows + first,
+                       .bias = p.bias ? p.bias + column : nullptr,
+                       .slope = p.epilogue.slope() ? p.epilogue.slope() + column : nullptr,
+                       .activation = later ? Activation::None : p.epilogue.activation(),
+                       .column = column,
+                       .columns = std::min(p.b.width, p.b.n - column)});
+      }
+    const int64_t column = p.first_panel * p.b.width;
+    if (later)
+      p.epilogue.apply(c, 0, column, std::min(p.b.n, p.last_panel * p.b.width) - column, count, p.c_pixel);
+  }
 }
 
 std::shared_ptr<const PackedB> pointwise_filters(const Conv2dGeometry& g, const Tensor& w) {

@@ -22,7 +22,7 @@ inline constexpr int64_t kPixelGroup = 56;
 // w^T [c,o] in panels, kept with the weight in inference.
 std::shared_ptr<const PackedB> pointwise_filters(const Conv2dGeometry& g, const Tensor& w);
 
-// c = a B (+ bias) for a group of pixels and some panels of B.
+// c = act(a B + bias + residual) for some pixels and some panels of B.
 struct PixelProduct {
   const float* a;   // its first pixel
   int64_t a_pixel;  // floats from one to the next
@@ -32,6 +32,7 @@ struct PixelProduct {
   const float* bias;  // may be null
   float* c;
   int64_t c_pixel;
+  const Epilogue<float>& epilogue;
 };
 void multiply_pixels(const PixelProduct& p, Prefetch ahead = {});
 

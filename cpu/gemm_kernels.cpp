@@ -17,21 +17,31 @@ constexpr int kWideNr = kVectorBytes == 64 ? 4 * kLanes : kNr;
 constexpr int kWideMr = kVectorBytes == 64 ? 6 : kMr;
 constexpr int kAhead = 12;  // steps of depth
 
+// kFinish: with bias and activation.
+template <bool kFinish, int kRows, int kVectors>
+TERN_INLINE void store_vectors(const TileJob& job, const Raw (&acc)[kRows][kVectors]) {
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+    float* c = job.c[r] + job.column;
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) {
+      V sum(acc[r][j]);
+      if (kFinish && job.bias) sum += V::load(job.bias + j * kLanes);
+      if (job.accumulate) sum = V::load(c + j * kLanes) + sum;
+      if (kFinish && job.activation != Activation::None) {
+        const V below = job.slope ? sum * V::load(job.slope + j * kLanes) : V(0.0f);
+        sum = select(sum <= V(0.0f), below, sum);
+      }
+      sum.store(c + j * kLanes);
+    }
+  }
+}
+
 template <int kRows, int kVectors>
 TERN_INLINE void store_tile(const TileJob& job, const Raw (&acc)[kRows][kVectors]) {
   if (job.columns == kVectors * kLanes) {
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-      float* c = job.c[r] + job.column;
-#pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) {
-        V sum(acc[r][j]);
-        if (job.bias) sum += V::load(job.bias + j * kLanes);
-        if (job.accumulate) sum = V::load(c + j * kLanes) + sum;
-        sum.store(c + j * kLanes);
-      }
-    }
-    return;
+    if (job.bias || job.activation != Activation::None) return store_vectors<true>(job, acc);
+    return store_vectors<false>(job, acc);
   }
   float edge[kRows][kVectors * kLanes];
 #pragma GCC unroll 16
@@ -41,8 +51,10 @@ TERN_INLINE void store_tile(const TileJob& job, const Raw (&acc)[kRows][kVectors
   for (int r = 0; r < kRows; ++r) {
     float* c = job.c[r] + job.column;
     for (int64_t i = 0; i < job.columns; ++i) {
-      const float sum = job.bias ? edge[r][i] + job.bias[i] : edge[r][i];
-      c[i] = job.accumulate ? c[i] + sum : sum;
+      float sum = job.bias ? edge[r][i] + job.bias[i] : edge[r][i];
+      if (job.accumulate) sum = c[i] + sum;
+      if (job.activation != Activation::None && sum <= 0) sum = job.slope ? sum * job.slope[i] : 0;
+      c[i] = sum;
     }
   }
 }

@@ -17,6 +17,8 @@
 
 #include <cstdint>
 
+#include "tern/ops/activation.h"
+
 namespace tern::cpu {
 
 // Longest depth of one block of a matrix, and the distance of A's packed rows: 33 cache lines, so that the
@@ -38,9 +40,11 @@ struct TileJob {
   float* const* c;                 // one pointer per row
   float* const* c_next = nullptr;  // of the tile that comes next: its cache lines are asked for; may be null
   const float* bias = nullptr;     // one value per column, or null
-  int64_t column = 0;              // offset added to every row pointer
-  int64_t columns;                 // how many columns of the panel are stored
-  bool accumulate = false;         // add to C instead of overwriting it
+  const float* slope = nullptr;    // of PReLU, one value per column
+  Activation activation = Activation::None;  // applied to what is stored
+  int64_t column = 0;                        // offset added to every row pointer
+  int64_t columns;                           // how many columns of the panel are stored
+  bool accumulate = false;                   // add to C instead of overwriting it
 };
 
 using TileKernel = void (*)(const TileJob& job);
