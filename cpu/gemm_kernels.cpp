@@ -17,31 +17,40 @@ constexpr int kWideNr = kVectorBytes == 64 ? 4 * kLanes : kNr;
 constexpr int kWideMr = kVectorBytes == 64 ? 6 : kMr;
 constexpr int kAhead = 12;  // steps of depth
 
-// kFinish: with bias and activation.
-template <bool kFinish, int kRows, int kVectors>
+// What happens to whole vectors of sums on their way to C. Each has a loop of its own, with nothing to decide
+// in it: with short sums, deciding at every vector would cost as much as a fifth of the products.
+enum class Storing : uint8_t { Plain, Accumulate, Bias, BiasRelu, BiasPrelu };
+
+template <Storing kStoring, int kRows, int kVectors>
 TERN_INLINE void store_vectors(const TileJob& job, const Raw (&acc)[kRows][kVectors]) {
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-    float* c = job.c[r] + job.column;
+  float* const* rows = job.c;
+  const int64_t column = job.column;
 #pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) {
+  for (int j = 0; j < kVectors; ++j) {
+    const V bias = kStoring >= Storing::Bias && job.bias ? V::load(job.bias + j * kLanes) : V(0.0f);
+    const V slope = kStoring == Storing::BiasPrelu ? V::load(job.slope + j * kLanes) : V(0.0f);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      float* c = rows[r] + column + j * kLanes;
       V sum(acc[r][j]);
-      if (kFinish && job.bias) sum += V::load(job.bias + j * kLanes);
-      if (job.accumulate) sum = V::load(c + j * kLanes) + sum;
-      if (kFinish && job.activation != Activation::None) {
-        const V below = job.slope ? sum * V::load(job.slope + j * kLanes) : V(0.0f);
-        sum = select(sum <= V(0.0f), below, sum);
-      }
-      sum.store(c + j * kLanes);
+      if (kStoring == Storing::Accumulate) sum = V::load(c) + sum;
+      if (kStoring >= Storing::Bias) sum += bias;
+      if (kStoring == Storing::BiasRelu) sum = select(sum <= V(0.0f), V(0.0f), sum);
+      if (kStoring == Storing::BiasPrelu) sum = select(sum <= V(0.0f), sum * slope, sum);
+      sum.store(c);
     }
   }
 }
 
 template <int kRows, int kVectors>
 TERN_INLINE void store_tile(const TileJob& job, const Raw (&acc)[kRows][kVectors]) {
-  if (job.columns == kVectors * kLanes) {
-    if (job.bias || job.activation != Activation::None) return store_vectors<true>(job, acc);
-    return store_vectors<false>(job, acc);
+  const bool finish = job.bias || job.activation != Activation::None;
+  if (job.columns == kVectors * kLanes && !(finish && job.accumulate)) {
+    if (job.accumulate) return store_vectors<Storing::Accumulate>(job, acc);
+    if (!finish) return store_vectors<Storing::Plain>(job, acc);
+    if (job.activation == Activation::None) return store_vectors<Storing::Bias>(job, acc);
+    if (job.activation == Activation::Relu) return store_vectors<Storing::BiasRelu>(job, acc);
+    return store_vectors<Storing::BiasPrelu>(job, acc);
   }
   float edge[kRows][kVectors * kLanes];
 #pragma GCC unroll 16
