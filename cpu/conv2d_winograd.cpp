@@ -93,7 +93,7 @@ struct TileBuffers {
         m_component(tiles * conv.out_c + 3 * kCacheShift),
         v(kComponents * v_component),
         m(kComponents * m_component) {}
-  ComponentLayout layout() const { return {v_component, row}; }
+  ComponentLayout layout() const { return {v_component, row, gemm_kernels().by_columns.columns}; }
   int64_t tiles, row, v_component, m_component;
   Scratch<float> v, m;
 };

@@ -21,9 +21,8 @@ class WeightSums {
         width_(gemm_kernels().by_columns.columns),
         panels_((g.c + width_ - 1) / width_),
         capacity_(std::min(kTiles, conv_.tiles())),
-        x_row_(g.c + kCacheShift),
         dy_row_(g.o + kCacheShift),
-        x_component_(x_row_ * capacity_ + 3 * kCacheShift),
+        x_component_(panels_ * width_ * capacity_ + 3 * kCacheShift),
         dy_component_(dy_row_ * capacity_ + 3 * kCacheShift),
         rows_(g.o, gemm_kernels().by_columns.rows_for(g.c)),
         x_(kComponents * x_component_),
@@ -50,12 +49,14 @@ class WeightSums {
   // A range of tiles: what it is transformed to stays in the second-level caches, and its sums are short.
   static constexpr int64_t kTiles = 64;
 
-  // x to [component][tile][c], dy to [component][tile][o].
+  // x to panels [component][panel][tile][kNr], dy to [component][tile][o]. With many channels the rows of x
+  // would lie on a page each.
   void transform(const float* dy, const float* x, int64_t first, int64_t count) {
     const WinogradKernels& kernels = winograd_kernels();
-    const ComponentLayout x_layout{x_component_, x_row_}, dy_layout{dy_component_, dy_row_};
+    const ComponentLayout x_layout{x_component_, width_, width_ * capacity_};
+    const ComponentLayout dy_layout{dy_component_, dy_row_, width_};
     parallel_for(count, 4, [&](int64_t begin, int64_t end) {
-      kernels.patches(conv_.in_grid(), x, first + begin, end - begin, x_layout, x_.data() + begin * x_row_);
+      kernels.patches(conv_.in_grid(), x, first + begin, end - begin, x_layout, x_.data() + begin * width_);
       kernels.tiles(conv_.out_grid(), dy, first + begin, end - begin, dy_layout,
                     dy_.data() + begin * dy_row_);
     });
@@ -67,14 +68,14 @@ class WeightSums {
     multiply_tile(gemm_kernels().by_columns[rows_.size(t)],
                   {.a = dy_.data() + k * dy_component_ + rows_.begin(t),
                    .a_stride = dy_row_,
-                   .b = x_.data() + k * x_component_ + panel * width_,
-                   .b_stride = x_row_,
+                   .b = x_.data() + k * x_component_ + panel * width_ * capacity_,
+                   .b_stride = width_,
                    .depth = count,
                    .c = c,
                    .column = column,
                    .columns = std::min(width_, g_.c - panel * width_),
                    .accumulate = accumulate},
-                  dy_row_, x_row_);
+                  dy_row_, width_);
   }
 
   void multiply(int64_t count, bool accumulate) {
@@ -116,7 +117,7 @@ class WeightSums {
 
   const Conv2dGeometry& g_;
   TiledConv conv_;
-  int64_t width_, panels_, capacity_, x_row_, dy_row_, x_component_, dy_component_;
+  int64_t width_, panels_, capacity_, dy_row_, x_component_, dy_component_;
   Segments rows_;  // output channels in tiles
   Scratch<float> x_, dy_, sums_;
 };

@@ -8,6 +8,7 @@ namespace {
 
 using V = Vec<float>;
 constexpr int kLanes = V::kLanes;
+constexpr int kPanel = (kVectorBytes == 64 ? 4 : 2) * kLanes;
 
 constexpr float kZeros[kMaxDepth] = {};  // what lies outside of the images
 
@@ -114,7 +115,7 @@ TERN_INLINE void evaluate(const TileGrid& g, const float* image, int64_t first, 
 #pragma GCC unroll 36
       for (int i = 0; i < kSize * kSize; ++i) x[i] = V::load(pixel[i] + c);
       both_ways<Transform, kSize, 6>(x, y);
-      float* out = v + t * to.tile + c;
+      float* out = v + t * to.tile + c / kPanel * to.panel + c % kPanel;
 #pragma GCC unroll 36
       for (int k = 0; k < kComponents; ++k) y[k].store(out + k * to.component);
     }

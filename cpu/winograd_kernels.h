@@ -25,9 +25,10 @@ struct TileGrid {
   int64_t start_h, start_w;
 };
 
-// Where component k, tile t and channel c of transformed tiles lie: k * component + t * tile + c.
+// Where component k, tile t and channel c of transformed tiles lie: k * component + t * tile + c / w * panel
+// + c % w, w the width of the wide register tile (by_columns in cpu/gemm_kernels.h).
 struct ComponentLayout {
-  int64_t component, tile;
+  int64_t component, tile, panel;
 };
 
 // All loop over the tiles [first, first + count), and all channel counts are multiples of 16.
