@@ -16,6 +16,7 @@
 
 #include "tern/core/parallel.h"
 #include "tern/cpu/conv2d_pointwise.h"
+#include "tern/cpu/conv2d_rows.h"
 #include "tern/cpu/depthwise.h"
 #include "tern/cpu/isa.h"
 
@@ -34,9 +35,7 @@ struct Step {
       return;
     }
     depthwise.emplace(g, step.weight.data<float>(), bias, epilogue);
-    // What the rows of a tile will read is kept out of the same cache sets.
-    constexpr int64_t kSetConflict = 512, kShift = 16;
-    if (next && is_pointwise(*next) && g.o % kSetConflict == 0) pixel += kShift;
+    if (next && is_pointwise(*next)) pixel = spread(g.o);  // the rows of its tiles
   }
   // The rows of its input that output row i reaches: [reach(i), end(i)).
   int64_t reach(int64_t i) const { return std::clamp<int64_t>(i * g.stride.h - g.padding.h, 0, g.h); }

@@ -23,7 +23,6 @@ namespace {
 void multiply_all(const float* a, int64_t pixels, const PackedB& b, const float* bias, float* c,
                   const Epilogue<float>& epilogue) {
   constexpr int64_t kCachedFilters = 192 * 1024, kTasks = 16, kFewPixels = 512;
-  constexpr int64_t kSetConflict = 512, kShift = 16;
   const int64_t channels = b.blocks.k;
   const Segments groups(pixels, kPixelGroup);
   const int64_t wide = std::max<int64_t>(1, kCachedFilters / std::max<int64_t>(1, channels * b.width));
@@ -32,10 +31,10 @@ void multiply_all(const float* a, int64_t pixels, const PackedB& b, const float*
   if (pixels <= kFewPixels)
     ranges = std::max(ranges, std::min(b.panels, kTasks / std::max<int64_t>(1, groups.count)));
   const Segments panels(b.panels, (b.panels + ranges - 1) / std::max<int64_t>(1, ranges));
-  // Rows that fall into the same cache sets are spread.
-  const bool copies = channels > 0 && channels % kSetConflict == 0;
+  const int64_t pitch = spread(channels);
+  const bool copies = pitch != channels;
   parallel_for(groups.count * panels.count, 1, [&](int64_t begin, int64_t end) {
-    const Scratch<float> spread(copies ? kPixelGroup * (channels + kShift) : 0);
+    const Scratch<float> copy(copies ? kPixelGroup * pitch : 0);
     for (int64_t task = begin; task < end; ++task) {
       const int64_t group = task % groups.count, range = task / groups.count;
       const int64_t first = groups.begin(group), count = groups.size(group);
@@ -51,9 +50,9 @@ void multiply_all(const float* a, int64_t pixels, const PackedB& b, const float*
                      .epilogue = epilogue};
       if (copies) {
         for (int64_t i = 0; i < count; ++i)
-          std::copy_n(p.a + i * channels, channels, spread.data() + i * (channels + kShift));
-        p.a = spread.data();
-        p.a_pixel = channels + kShift;
+          std::copy_n(p.a + i * channels, channels, copy.data() + i * pitch);
+        p.a = copy.data();
+        p.a_pixel = pitch;
       }
       Prefetch ahead;
       if (task + 1 < end && group + 1 < groups.count) {

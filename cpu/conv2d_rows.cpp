@@ -7,20 +7,18 @@ namespace {
 
 // Nothing to pad, and no pixel distance that lets neighbouring pixels fall into the same cache sets.
 bool readable_in_place(const PatchGrid& g) {
-  constexpr int64_t kSetConflict = 512;
   const auto inside = [](int64_t start, int64_t positions, int64_t step, int64_t taps, int64_t delta,
                          int64_t size) {
     return start >= 0 && start + (positions - 1) * step + (taps - 1) * delta < size;
   };
-  return g.taps_h * g.taps_w > 0 && g.pixel % kSetConflict != 0 &&
+  return g.taps_h * g.taps_w > 0 && spread(g.pixel) == g.pixel &&
          inside(g.start_h, g.rows, g.step_h, g.taps_h, g.delta_h, g.h) &&
          inside(g.start_w, g.columns, g.step_w, g.taps_w, g.delta_w, g.w);
 }
 
 int64_t pitch_of(const PatchGrid& g, int64_t channels, bool in_place) {
-  constexpr int64_t kSetConflict = 512, kShift = 16;
   if (in_place) return g.pixel;
-  return channels % kSetConflict == 0 ? channels + kShift : channels;
+  return spread(channels);
 }
 
 constexpr int64_t kWidestVector = 16;  // floats

@@ -26,6 +26,12 @@ struct RowBlocks {
   int64_t total_images, total_rows;
 };
 
+// A distance for rows of so many floats that does not let neighbours fall into the same cache sets.
+inline int64_t spread(int64_t floats) {
+  constexpr int64_t kSetConflict = 512, kShift = 16;
+  return floats % kSetConflict == 0 ? floats + kShift : floats;
+}
+
 // A range of channels of one block at a time.
 class PaddedRows {
  public:

@@ -54,12 +54,14 @@ struct Range {
   }
 };
 
-// Which of the `pixels` columns from `first` on are outside of the image: none, the first, the last, or any.
+// Which of the pixels that a block reads in a row are outside of the image.
 enum class Edge : uint8_t { None, First, Last, Any };
 
+// kCount neighbouring outputs, named by a type.
 template <int kCount, Edge kEdge>
 struct Block {};
 
+// The part of the columns from `first` on that is inside of the image.
 struct Inside {
   int64_t from, to;  // in the image: from <= u < to
   TERN_INLINE Inside(int64_t first, int64_t width) : from(first < 0 ? -first : 0), to(width - first) {}
@@ -144,7 +146,8 @@ struct NextRows {
   const T* at = nullptr;
 };
 
-// kCount neighbouring outputs from j on; taps are neighbours too.
+// kCount neighbouring outputs from j on; taps are neighbours too. Not inlined: a profile tells the forms
+// apart.
 template <int kTaps, int kStep, int kCount, Edge kEdge, class T>
 [[gnu::noinline]] void block(const DepthwiseRow<T>& a, const Range& rows, int64_t j) {
   constexpr int kPixels = (kCount - 1) * kStep + kTaps;
