@@ -384,17 +384,70 @@ def fill_hashed(net):
         t.copy_(value.float().double().view_as(t))
 
 
-def embeddings(name, make, channels, size, training_size, watched):
+class Kinks:
+    """While it is held, keeps the values whose rounding decides which way a gradient goes: what activations compare
+    with 0, and the lead of a pooling window's maximum."""
+
+    def __enter__(self):
+        self.leads, self.before = [], (F.relu, F.prelu, F.max_pool2d)
+        relu, prelu, max_pool2d = self.before
+
+        def noted_relu(x, *rest):
+            self.leads.append(x.detach().abs().flatten())
+            return relu(x, *rest)
+
+        def noted_prelu(x, *rest):
+            self.leads.append(x.detach().abs().flatten())
+            return prelu(x, *rest)
+
+        def noted_max_pool2d(x, kernel, stride=None, padding=0):
+            border = F.pad(x.detach(), [padding] * 4, value=-1e9)
+            windows = F.unfold(border.flatten(0, 1).unsqueeze(1), kernel, stride=stride or kernel)
+            first, second = windows.topk(2, dim=1).values.unbind(1)
+            self.leads.append((first - second)[first > 0].flatten())  # behind a ReLU, zeros tie without harm
+            return max_pool2d(x, kernel, stride, padding)
+
+        F.relu, F.prelu, F.max_pool2d = noted_relu, noted_prelu, noted_max_pool2d
+        return self
+
+    def __exit__(self, *_):
+        F.relu, F.prelu, F.max_pool2d = self.before
+
+
+def clearance(make, x):
+    """How far the nearest kink of a training pass is, in multiples of the largest error of f32 in that layer."""
+    passes = []
+    for dtype in (torch.float64, torch.float32):
+        net = make().double()
+        fill_hashed(net)
+        with torch.no_grad(), Kinks() as kinks:
+            net.to(dtype).train()(x.to(dtype))
+        passes.append([lead.double() for lead in kinks.leads])
+    return min((exact.min() / (exact[:n] - rounded[:n]).abs().max()).item()
+               for exact, rounded in zip(*passes) for n in [min(len(exact), len(rounded))])
+
+
+def hashed_photos(name, count, channels, size):
+    return hashed(name, count * channels * size**2, 1.0).float().double().view(count, channels, size, size)
+
+
+def find_photos(make, channels, size, attempts=200):
+    """The name of hashed photos on which rounding turns no gradient another way, as far as there are any."""
+    names = [f"photos{i}" for i in range(attempts)]
+    return max(names, key=lambda name: clearance(make, hashed_photos(name, 8, channels, size)))
+
+
+def embeddings(name, make, channels, size, training_size, photos, watched):
     """Hashed weights and photos: the embedding of two photos at the native size; in training mode, on 8 small photos,
     the embedding and the gradients of some parameters."""
     net = make(size).double().eval()
     fill_hashed(net)
-    x = hashed("input", 2 * channels * size * size, 1.0).float().double().view(2, channels, size, size)
     with torch.no_grad():
-        out = {"y": net(x)}
+        out = {"y": net(hashed_photos("input", 2, channels, size))}
     net = make(training_size).double().train()
     fill_hashed(net)
-    x = hashed("input", 8 * channels * training_size**2, 1.0).float().double().view(8, channels, training_size, training_size)
+    x = hashed_photos(photos, 8, channels, training_size)
+    print(f"{name}: the nearest kink is {clearance(lambda: make(training_size), x):.2g} times the error of f32 away")
     y = net(x)
     dy = hashed("dy", y.numel(), 1.0).float().double().view_as(y)
     y.backward(dy)
@@ -402,17 +455,22 @@ def embeddings(name, make, channels, size, training_size, watched):
     parameters = dict(net.named_parameters())
     for p in watched:
         out["training.d." + p] = parameters[p].grad.float()
-    case = dict(size=size, training_size=training_size, parameters=sum(p.numel() for p in make(size).parameters()))
+    case = dict(size=size, training_size=training_size, training_photos=photos,
+                parameters=sum(p.numel() for p in make(size).parameters()))
     save(name, out, [case])
 
 
 def networks():
-    embeddings("resnet18", lambda _: ResNet18(), 3, 112, 48, ("bn1.weight", "bn1.bias", "layer2.0.bn2.weight", "layer4.1.bn2.bias", "fc.bias"))
-    embeddings("iresnet18", IResNet18, 3, 112, 48, ("bn1.weight", "prelu.weight", "layer2.0.prelu.weight", "layer2.0.downsample.1.weight",
-                                                 "layer4.1.bn1.weight", "layer4.1.bn3.weight", "features.weight"))
-    embeddings("mobilefacenet", MobileFaceNet, 3, 112, 48, ("conv1.conv.weight", "conv1.prelu.weight", "dw_conv1.conv.weight", "blocks.0.conv.3.weight",
-                                                         "blocks.6.conv.5.weight", "blocks.14.conv.7.weight", "linear7.conv.weight"))
-    embeddings("tiny", lambda _: Tiny(), 1, 64, 32, ("conv1.weight", "bn1.weight", "bn4.bias", "fc.bias"))
+    # The photos of training passes: find_photos.
+    embeddings("resnet18", lambda _: ResNet18(), 3, 112, 48, "photos86",
+               ("bn1.weight", "bn1.bias", "layer2.0.bn2.weight", "layer4.1.bn2.bias", "fc.bias"))
+    embeddings("iresnet18", IResNet18, 3, 112, 48, "photos31",
+               ("bn1.weight", "prelu.weight", "layer2.0.prelu.weight", "layer2.0.downsample.1.weight",
+                "layer4.1.bn1.weight", "layer4.1.bn3.weight", "features.weight"))
+    embeddings("mobilefacenet", MobileFaceNet, 3, 112, 48, "photos35",
+               ("conv1.conv.weight", "conv1.prelu.weight", "dw_conv1.conv.weight", "blocks.0.conv.3.weight",
+                "blocks.6.conv.5.weight", "blocks.14.conv.7.weight", "linear7.conv.weight"))
+    embeddings("tiny", lambda _: Tiny(), 1, 64, 32, "photos17", ("conv1.weight", "bn1.weight", "bn4.bias", "fc.bias"))
 
 
 if __name__ == "__main__":
