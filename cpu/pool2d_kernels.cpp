@@ -104,24 +104,41 @@ void max_forward(const Pool2dSizes& s, const T* x, int64_t oh, T* y, uint8_t* in
   return index ? max_row<true, T>(s, x, oh, y, index) : max_row<false, T>(s, x, oh, y, nullptr);
 }
 
+// What a pixel gets from the windows that hold it: kVectors groups of lanes side by side, so that finding the
+// windows costs little beside them.
+template <int kVectors, class T, class Lanes>
+TERN_INLINE void max_backward_lanes(const Pool2dSizes& s, const T* dy, const uint8_t* index, int64_t ih,
+                                    int64_t iw, Range h, Range w, int64_t c, Lanes lanes, T* dx) {
+  V sum[kVectors];
+  for (V& v : sum) v = V(0.0f);
+  for (int64_t oh = h.begin; oh < h.end; ++oh) {
+    const int64_t kh = ih + s.padding - oh * s.stride;
+    for (int64_t ow = w.begin; ow < w.end; ++ow) {
+      const int64_t kw = iw + s.padding - ow * s.stride, o = (oh * s.out_width + ow) * s.channels + c;
+      const I position(static_cast<int32_t>(kh * s.kernel + kw));
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) {
+        const int64_t at = o + j * V::kLanes;
+        sum[j] += select(lanes.load_bytes(index + at) == position, lanes.load(dy + at), V(0.0f));
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < kVectors; ++j) lanes.store(sum[j], dx + iw * s.channels + c + j * V::kLanes);
+}
+
 template <class T>
 void max_backward(const Pool2dSizes& s, const T* dy, const uint8_t* index, int64_t ih, T* dx) {
+  constexpr int kVectors = 4;
   const Range h = windows_of(s, ih, s.out_height);
   for (int64_t iw = 0; iw < s.width; ++iw) {
     const Range w = windows_of(s, iw, s.out_width);
-    over_channels(
-        s.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
-          V sum(0.0f);
-          for (int64_t oh = h.begin; oh < h.end; ++oh) {
-            const int64_t kh = ih + s.padding - oh * s.stride;
-            for (int64_t ow = w.begin; ow < w.end; ++ow) {
-              const int64_t kw = iw + s.padding - ow * s.stride, o = (oh * s.out_width + ow) * s.channels + c;
-              const I position(static_cast<int32_t>(kh * s.kernel + kw));
-              sum += select(lanes.load_bytes(index + o) == position, lanes.load(dy + o), V(0.0f));
-            }
-          }
-          lanes.store(sum, dx + iw * s.channels + c);
-        });
+    int64_t c = 0;
+    for (; c + kVectors * V::kLanes <= s.channels; c += kVectors * V::kLanes)
+      max_backward_lanes<kVectors>(s, dy, index, ih, iw, h, w, c, Whole{}, dx);
+    for (; c + V::kLanes <= s.channels; c += V::kLanes)
+      max_backward_lanes<1>(s, dy, index, ih, iw, h, w, c, Whole{}, dx);
+    if (c < s.channels) max_backward_lanes<1>(s, dy, index, ih, iw, h, w, c, Partial{s.channels - c}, dx);
   }
 }
 
