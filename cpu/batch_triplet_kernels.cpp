@@ -36,28 +36,37 @@ TERN_INLINE bool any(M mask) {
   return all != 0;
 }
 
-void gram_to_squared(float* row, const float* norms, float norm, int64_t n) {
-  for (int64_t j = 0; j < n; j += kLanes)
-    ((V(norm) + V::load(norms + j)) - V(2) * V::load(row + j)).store(row + j);
-}
+// Minima lie in groups of kGroup elements of the row: lane by lane that of four vectors.
+constexpr int kGroup = 4 * kLanes;
 
-bool all_finite(const float* row, int64_t n) {
+bool gram_to_squared(float* row, const float* norms, float norm, int64_t n, float* least) {
   M bad{};
-  for (int64_t j = 0; j < n; j += kLanes) {
-    const V x = V::load(row + j);
-    bad |= (x - x) != V(0);
+  for (int64_t j = 0; j < n; j += kGroup, least += kLanes) {
+    V smallest = infinity();
+#pragma GCC unroll 4
+    for (int64_t i = j; i < j + kGroup; i += kLanes) {
+      const V x = (V(norm) + V::load(norms + i)) - V(2) * V::load(row + i);
+      x.store(row + i);
+      smallest = min(x, smallest);
+      bad |= (x - x) != V(0);
+    }
+    smallest.store(least);
   }
   return !any(bad);
 }
 
-float min_above(const float* row, float threshold, int64_t n) {
-  V least[4] = {infinity(), infinity(), infinity(), infinity()};
-  for (int64_t j = 0; j < n; j += 4 * kLanes)
-    for (int i = 0; i < 4; ++i) {
-      const V x = V::load(row + j + i * kLanes);
-      least[i] = min(select(x > V(threshold), x, infinity()), least[i]);
-    }
-  return min_lanes(min(min(least[0], least[1]), min(least[2], least[3])));
+void update_least(const float* row, int64_t begin, int64_t end, float* least) {
+  for (int64_t j = begin / kGroup * kGroup; j < end; j += kGroup) {
+    V smallest = infinity();
+    for (int64_t i = j; i < j + kGroup; i += kLanes) smallest = min(V::load(row + i), smallest);
+    smallest.store(least + j / 4);
+  }
+}
+
+float minimum(const float* least, int64_t n) {
+  V smallest = infinity();
+  for (int64_t j = 0; j < n / 4; j += kLanes) smallest = min(V::load(least + j), smallest);
+  return min_lanes(smallest);
 }
 
 float max_finite(const float* row, int64_t n) {
@@ -131,18 +140,27 @@ int64_t count_blocks(const float* row, float low, float high, int64_t n, int32_t
   return sum_counts(between);
 }
 
-int64_t collect(const float* row, float low, float high, int64_t n, int32_t* out) {
+int64_t collect(const float* row, const float* least, float low, float high, int64_t n, int32_t* out) {
+  const auto may_hold = [&](int64_t begin, int64_t end) __attribute__((always_inline)) {
+    M found{};
+    for (int64_t j = begin; j < end; j += kGroup) found |= V::load(least + j / 4) <= V(high);
+    return any(found);
+  };
+  constexpr int64_t kLook = 8 * kGroup;  // looked at together first
   int64_t count = 0;
-  for (int64_t j = 0; j < n; j += 4 * kLanes) {
-    M inside{};
-    for (int i = 0; i < 4; ++i) {
-      const V x = V::load(row + j + i * kLanes);
-      inside |= (x > V(low)) & (x <= V(high));
-    }
-    if (!any(inside)) continue;
-    for (int64_t i = j; i < j + 4 * kLanes; ++i) {
-      out[count] = static_cast<int32_t>(i);
-      count += row[i] > low && row[i] <= high;
+  for (int64_t begin = 0; begin < n; begin += kLook) {
+    const int64_t end = begin + kLook < n ? begin + kLook : n;
+    if (least && !may_hold(begin, end)) continue;
+    for (int64_t j = begin; j < end; j += kGroup) {
+      if (least && !may_hold(j, j + kGroup)) continue;
+      for (int64_t first = j; first < j + kGroup; first += kLanes) {
+        const V x = V::load(row + first);
+        if (!any((x > V(low)) & (x <= V(high)))) continue;
+        for (int64_t i = first; i < first + kLanes; ++i) {
+          out[count] = static_cast<int32_t>(i);
+          count += row[i] > low && row[i] <= high;
+        }
+      }
     }
   }
   return count;
@@ -325,8 +343,8 @@ void pull(const float* u, const float* rows, int64_t stride, const int32_t* j, c
 }  // namespace
 
 constinit const TripletKernels triplet_table = {.gram_to_squared = gram_to_squared,
-                                                .all_finite = all_finite,
-                                                .min_above = min_above,
+                                                .update_least = update_least,
+                                                .minimum = minimum,
                                                 .max_finite = max_finite,
                                                 .bucket_indices = bucket_indices,
                                                 .squared_distances = squared_distances,

@@ -31,12 +31,14 @@ struct TripletStream {
 };
 
 struct TripletKernels {
-  // g_j = u . u_j becomes s_j = norm + norms_j - 2 g_j.
-  void (*gram_to_squared)(float* row, const float* norms, float norm, int64_t n);
-  // Whether all are finite.
-  bool (*all_finite)(const float* row, int64_t n);
-  // The smallest row_j > threshold, or +infinity.
-  float (*min_above)(const float* row, float threshold, int64_t n);
+  // g_j = u . u_j becomes s_j = norm + norms_j - 2 g_j; returns whether all are finite. least[n / 4]: minima
+  // of four elements each, in an order of their own: minimum and collect find with a quarter of the work what
+  // may lie low enough.
+  bool (*gram_to_squared)(float* row, const float* norms, float norm, int64_t n, float* least);
+  // Makes the minima again that row[begin, end) takes part in.
+  void (*update_least)(const float* row, int64_t begin, int64_t end, float* least);
+  // The smallest of all, from their minima.
+  float (*minimum)(const float* least, int64_t n);
   // The largest finite one, or -infinity.
   float (*max_finite)(const float* row, int64_t n);
   // out_j = floor((row_j - lowest) * scale) within [0, buckets), or buckets for +infinity.
@@ -49,8 +51,8 @@ struct TripletKernels {
   // counts[b] = how many of the block row[b * kRowQuantum ...] are <= low; returns how many of the row are
   // above low and <= high.
   int64_t (*count_blocks)(const float* row, float low, float high, int64_t n, int32_t* counts);
-  // Writes the j with low < row_j <= high, ascending; returns how many. out has room for n.
-  int64_t (*collect)(const float* row, float low, float high, int64_t n, int32_t* out);
+  // Writes the j with low < row_j <= high, ascending; returns how many. out has room for n. least: or null.
+  int64_t (*collect)(const float* row, const float* least, float low, float high, int64_t n, int32_t* out);
   // Squared distances (negative by rounding: 0) become distances.
   void (*to_distance)(float* row, RowMetric metric, int64_t n);
   void (*triplet_stream)(TripletStream& row);

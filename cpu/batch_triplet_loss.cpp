@@ -1,7 +1,10 @@
 #include "tern/ops/batch_triplet_loss.h"
 
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <span>
+#include <vector>
 
 #include "tern/core/parallel.h"
 #include "tern/cpu/isa.h"
@@ -19,69 +22,87 @@ struct Term {
   int64_t positive, negative;
   double squared_ap, squared_an;
 };
-using TermsByAnchor = std::vector<std::vector<Term>>;
+
+// The terms of all anchors in one block: an anchor has places for as many as its rule can give. Anchors may
+// be filled at the same time.
+class FoundTerms {
+ public:
+  FoundTerms(const BatchTripletGeometry& g, const std::vector<int64_t>& class_sizes)
+      : first_(places(g, class_sizes)), count_(class_sizes.size(), 0), terms_(first_.back()) {}
+
+  std::span<Term> of(int64_t anchor) const {
+    const auto a = static_cast<size_t>(anchor);
+    return {terms_.data() + first_[a], static_cast<size_t>(count_[a])};
+  }
+  const std::vector<int64_t>& count() const { return count_; }
+  void add(int64_t anchor, const Term& term) {
+    const auto a = static_cast<size_t>(anchor);
+    terms_[first_[a] + count_[a]++] = term;
+  }
+
+ private:
+  static std::vector<int64_t> places(const BatchTripletGeometry& g, const std::vector<int64_t>& class_sizes) {
+    const bool one = g.options.mining == Mining::BatchHard || g.options.mining == Mining::EasyPositive;
+    std::vector<int64_t> first{0};
+    for (const int64_t members : class_sizes) first.push_back(first.back() + (one ? 1 : members - 1));
+    return first;
+  }
+  std::vector<int64_t> first_, count_;
+  Scratch<Term> terms_;
+};
 
 // ---- mined rules ----
 
+// used: working memory.
 template <class Row>
-void mine_into(const BatchTripletGeometry& g, int64_t anchor, Row& row, std::vector<Term>& terms) {
-  terms.reserve(row.positives().size());
-  std::vector<int64_t> chosen;
+void mine_into(const BatchTripletGeometry& g, int64_t anchor, Row& row, FoundTerms& found,
+               std::vector<int64_t>& used) {
+  used.clear();
   mine_anchor(g, anchor, row, [&](int64_t p, int64_t n) {
-    terms.push_back({p, n, 0, 0});
-    chosen.push_back(n);
+    found.add(anchor, {p, n, 0, 0});
+    used.insert(used.end(), {p, n});
   });
-  row.refine(chosen);
-  for (Term& term : terms) {
+  row.refine(used);
+  for (Term& term : found.of(anchor)) {
     term.squared_ap = row.value(term.positive);
     term.squared_an = row.value(term.negative);
   }
 }
 
 template <class T>
-TermsByAnchor mine_naively(const BatchTripletGeometry& g, const T* u, const int64_t* labels) {
-  TermsByAnchor found(static_cast<size_t>(g.n));
+void mine_naively(const BatchTripletGeometry& g, const T* u, const int64_t* labels, FoundTerms& found) {
   parallel_for(g.n, 1, [&](int64_t begin, int64_t end) {
+    std::vector<int64_t> used;
     for (int64_t a = begin; a < end; ++a) {
       reference::TripletRow row(g, u, labels, a);
-      mine_into(g, a, row, found[static_cast<size_t>(a)]);
+      mine_into(g, a, row, found, used);
     }
   });
-  return found;
 }
 
-TermsByAnchor mine_fast(const BatchTripletGeometry& g, const float* u, const int64_t* labels) {
+void mine_fast(const BatchTripletGeometry& g, const float* u, const int64_t* labels, FoundTerms& found) {
   SortedBatch batch(u, labels, g.n, g.d);
   batch.pack();
-  TermsByAnchor found(static_cast<size_t>(g.n));
   parallel_for(batch.tiles(), 1, [&](int64_t begin, int64_t end) {
-    const Scratch<float> packed(kMaxTileRows * kRowStride), squares(kMaxTileRows * batch.padded);
+    SquaredTile squared(batch);
     FastTripletRow row(g, batch);
+    std::vector<int64_t> used;
     for (int64_t tile = begin; tile < end; ++tile) {
       const int64_t first = tile * batch.tile_rows(), rows = std::min(batch.tile_rows(), g.n - first);
-      batch.squared_tile(first, rows, packed.data(), squares.data());
+      squared.compute(first, rows);
       for (int64_t r = 0; r < rows; ++r) {
         if (!batch.has_terms(first + r)) continue;
-        row.start(first + r, squares.data() + r * batch.padded);
-        const int64_t anchor = batch.order[static_cast<size_t>(first + r)];
-        mine_into(g, anchor, row, found[static_cast<size_t>(anchor)]);
+        row.start(first + r, squared.row(r));
+        mine_into(g, batch.order[static_cast<size_t>(first + r)], row, found, used);
       }
     }
   });
-  return found;
 }
 
-TermsByAnchor mine(const BatchTripletGeometry& g, const Tensor& u, const int64_t* labels) {
-  if (u.dtype() == DType::F64) return mine_naively(g, u.data<double>(), labels);
-  return use_reference() ? mine_naively(g, u.data<float>(), labels) : mine_fast(g, u.data<float>(), labels);
-}
-
-BatchTripletTerms collect_terms(const BatchTripletGeometry& g, const TermsByAnchor& found) {
-  std::vector<int64_t> count;
-  for (const auto& terms : found) count.push_back(static_cast<int64_t>(terms.size()));
-  PairSample ap(count), an(count);
+BatchTripletTerms collect_terms(const BatchTripletGeometry& g, const FoundTerms& found) {
+  PairSample ap(found.count()), an(found.count());
   std::vector<int64_t> first{0};
-  for (const int64_t c : count) first.push_back(first.back() + c);
+  for (const int64_t c : found.count()) first.push_back(first.back() + c);
 
   BatchTripletTerms out;
   out.anchor_sums = Tensor::empty({g.n}, {DType::F64, kCpu});
@@ -90,10 +111,10 @@ BatchTripletTerms collect_terms(const BatchTripletGeometry& g, const TermsByAnch
   double* sums = out.anchor_sums.mutable_data<double>();
   int64_t* triplets = out.triplets.mutable_data<int64_t>();
   double* slopes = out.slopes.mutable_data<double>();
-  std::vector<AnchorStats> stats(found.size());
+  std::vector<AnchorStats> stats(static_cast<size_t>(g.n));
   parallel_for(g.n, 16, [&](int64_t begin, int64_t end) {
     for (int64_t a = begin; a < end; ++a) {
-      const auto& terms = found[static_cast<size_t>(a)];
+      const std::span<const Term> terms = found.of(a);
       AnchorStats& s = stats[static_cast<size_t>(a)];
       sums[a] = 0;
       for (size_t i = 0; i < terms.size(); ++i) {
@@ -119,6 +140,15 @@ BatchTripletTerms collect_terms(const BatchTripletGeometry& g, const TermsByAnch
   });
   out.measures = anchor_measures(stats, ap, an);
   return out;
+}
+
+BatchTripletTerms mined_terms(const BatchTripletGeometry& g, const Tensor& u, const int64_t* labels,
+                              const std::vector<int64_t>& class_sizes) {
+  FoundTerms found(g, class_sizes);
+  if (u.dtype() == DType::F64) mine_naively(g, u.data<double>(), labels, found);
+  else if (use_reference()) mine_naively(g, u.data<float>(), labels, found);
+  else mine_fast(g, u.data<float>(), labels, found);
+  return collect_terms(g, found);
 }
 
 // ---- all triplets ----
@@ -172,13 +202,18 @@ BatchTripletTerms all_triplets_naively(const BatchTripletGeometry& g, const T* u
   return out;
 }
 
+// A loop of integers without a way out becomes vector code.
+template <class Bits, class T>
+bool all_finite(const T* x, int64_t n) {
+  constexpr Bits kExponent = std::bit_cast<Bits>(std::numeric_limits<T>::infinity());
+  Bits not_finite = 0;
+  for (int64_t i = 0; i < n; ++i) not_finite |= (std::bit_cast<Bits>(x[i]) & kExponent) == kExponent;
+  return not_finite == 0;
+}
+
 bool all_finite(const Tensor& u) {
-  const auto finite = [&](const auto* x) {
-    for (int64_t i = 0; i < u.numel(); ++i)
-      if (!std::isfinite(x[i])) return false;
-    return true;
-  };
-  return u.dtype() == DType::F64 ? finite(u.data<double>()) : finite(u.data<float>());
+  return u.dtype() == DType::F64 ? all_finite<uint64_t>(u.data<double>(), u.numel())
+                                 : all_finite<uint32_t>(u.data<float>(), u.numel());
 }
 
 }  // namespace
@@ -187,6 +222,7 @@ BatchTripletTerms batch_triplet_forward(const BatchTripletGeometry& g, const Ten
                                         const Tensor& labels) {
   BatchTripletTerms out;
   const int64_t* y = labels.data<int64_t>();
+  const std::vector<int64_t> sizes = class_sizes(y, g.n);
   const bool wide = u.dtype() == DType::F64, finite = all_finite(u);
   if (!finite) {
     out.anchor_sums = Tensor::empty({g.n}, {DType::F64, kCpu});
@@ -198,10 +234,12 @@ BatchTripletTerms batch_triplet_forward(const BatchTripletGeometry& g, const Ten
       out =
           use_reference() ? all_triplets_naively(g, u.data<float>(), y) : all_triplets(g, u.data<float>(), y);
   } else {
-    out = collect_terms(g, mine(g, u, y));
+    out = mined_terms(g, u, y, sizes);
   }
   double* values = out.measures.values.mutable_data<double>();
-  values[kValid] = static_cast<double>(count_triplets(y, g.n));
+  int64_t valid = 0;
+  for (const int64_t members : sizes) valid += (members - 1) * (g.n - members);
+  values[kValid] = static_cast<double>(valid);
   if (finite)
     values[kSquares] =
         wide ? squares_to_mean(u.data<double>(), g.n, g.d) : squares_to_mean(u.data<float>(), g.n, g.d);
@@ -210,7 +248,8 @@ BatchTripletTerms batch_triplet_forward(const BatchTripletGeometry& g, const Ten
 
 Tensor batch_triplet_mine(const BatchTripletGeometry& g, const Tensor& u, const Tensor& labels) {
   if (!all_finite(u)) return Tensor::empty({0, 3}, {DType::I64, kCpu});
-  return collect_terms(g, mine(g, u, labels.data<int64_t>())).triplets;
+  const int64_t* y = labels.data<int64_t>();
+  return mined_terms(g, u, y, class_sizes(y, g.n)).triplets;
 }
 
 void batch_triplet_backward(const BatchTripletGeometry& g, const Tensor& u, const BatchTripletTerms& terms,

@@ -65,21 +65,20 @@ void cdist_forward_naive(const T* a, const T* b, int64_t n, int64_t m, int64_t d
 
 // One row of Gram values becomes distances; padded to kRowQuantum.
 void finish_row(const float* a, float norm, const float* b, const float* norms, float largest, int64_t m,
-                int64_t d, Distance distance, std::vector<int32_t>& near, float* row) {
+                int64_t d, Distance distance, std::vector<int32_t>& near, float* least, float* row) {
   constexpr float kLargest = std::numeric_limits<float>::max();
   const TripletKernels& kernels = triplet_kernels();
   const int64_t padded = static_cast<int64_t>(near.size());
   std::fill(row + m, row + padded, 0.0f);
-  kernels.gram_to_squared(row, norms, norm, padded);
+  const bool finite = kernels.gram_to_squared(row, norms, norm, padded, least);
   const auto direct = [&](int64_t j) {
     row[j] = static_cast<float>(std::min<double>(reference::squared_distance(a, b + j * d, d), kLargest));
   };
-  std::fill(row + m, row + padded, 0.0f);
-  if (!kernels.all_finite(row, padded)) {
+  if (!finite) {
     for (int64_t j = 0; j < m; ++j) direct(j);
   } else {
     const int64_t count =
-        kernels.collect(row, -HUGE_VALF, kNearFraction * (norm + largest), padded, near.data());
+        kernels.collect(row, least, -HUGE_VALF, kNearFraction * (norm + largest), padded, near.data());
     for (int64_t t = 0; t < count; ++t) {
       const int64_t j = near[static_cast<size_t>(t)];
       if (j < m && row[j] <= kNearFraction * (norm + norms[j])) direct(j);
@@ -104,7 +103,8 @@ void cdist_forward_fast(const float* a, const float* b, int64_t n, int64_t m, in
   }
   const int64_t tile_rows = gemm_kernels().by_rows.rows;
   parallel_for((n + tile_rows - 1) / tile_rows, 1, [&](int64_t begin, int64_t end) {
-    const Scratch<float> packed(kMaxTileRows * kRowStride), tile_data(kMaxTileRows * padded);
+    const Scratch<float> packed(kMaxTileRows * kRowStride), tile_data(kMaxTileRows * padded),
+        least(padded / 4);
     std::vector<int32_t> near(static_cast<size_t>(padded));
     float* rows[kMaxTileRows];
     for (int64_t r = 0; r < kMaxTileRows; ++r) rows[r] = tile_data.data() + r * padded;
@@ -116,7 +116,7 @@ void cdist_forward_fast(const float* a, const float* b, int64_t n, int64_t m, in
       for (int64_t r = 0; r < count; ++r) {
         const float* mine = a + (first + r) * d;
         const float norm = static_cast<float>(reference::dot(mine, mine, d));
-        finish_row(mine, norm, b, norms.data(), largest, m, d, distance, near, rows[r]);
+        finish_row(mine, norm, b, norms.data(), largest, m, d, distance, near, least.data(), rows[r]);
         float* to = out + (first + r) * m;
         std::copy_n(rows[r], m, to);
         const float half = distance == Distance::Cosine && is_zero_row(mine, d) ? 0.5f : 0.0f;

@@ -19,6 +19,7 @@ class Scratch {
   Scratch& operator=(const Scratch&) = delete;
 
   T* data() const { return data_; }
+  T& operator[](int64_t i) const { return data_[i]; }
 
  private:
   int64_t bytes_;

@@ -35,12 +35,12 @@ class AllTriplets {
   BatchTripletTerms run() {
     batch_.pack();
     parallel_for(batch_.tiles(), 1, [&](int64_t begin, int64_t end) {
-      const Scratch<float> packed(kMaxTileRows * kRowStride), squares(kMaxTileRows * batch_.padded);
+      SquaredTile squared(batch_);
       Workspace work(batch_);
       for (int64_t tile = begin; tile < end; ++tile) {
         const int64_t first = tile * batch_.tile_rows(), rows = std::min(batch_.tile_rows(), g_.n - first);
-        batch_.squared_tile(first, rows, packed.data(), squares.data());
-        for (int64_t r = 0; r < rows; ++r) anchor(first + r, squares.data() + r * batch_.padded, work);
+        squared.compute(first, rows);
+        for (int64_t r = 0; r < rows; ++r) anchor(first + r, squared.row(r), work);
       }
     });
     out_.measures = anchor_measures(stats_, ap_, an_);
@@ -68,7 +68,8 @@ class AllTriplets {
   }
 
   // Squares that cancellation has spoilt, and those beyond f32, are computed directly.
-  void recompute_near(int64_t at, float* row, Workspace& work) const {
+  void recompute_near(int64_t at, const SquaredRow& squared, Workspace& work) const {
+    float* row = squared.squares;
     const float norm = batch_.norms.data()[at];
     const float limit = kNearFraction * (norm + batch_.largest_norm);
     const TripletKernels& kernels = triplet_kernels();
@@ -76,21 +77,20 @@ class AllTriplets {
       row[j] = static_cast<float>(
           std::min(batch_.exact(at, j), static_cast<double>(std::numeric_limits<float>::max())));
     };
-    std::fill(row + g_.n, row + batch_.padded, 0.0f);
-    const bool finite = kernels.all_finite(row, batch_.padded);
-    std::fill(row + g_.n, row + batch_.padded, kInfinity);
-    if (!finite) {
+    if (!squared.finite) {
       for (int64_t j = 0; j < g_.n; ++j) direct(j);
       return;
     }
-    const int64_t count = kernels.collect(row, -kInfinity, limit, batch_.padded, work.near.data());
+    const int64_t count =
+        kernels.collect(row, squared.least, -kInfinity, limit, batch_.padded, work.near.data());
     for (int64_t k = 0; k < count; ++k) {
       const int32_t j = work.near[static_cast<size_t>(k)];
       if (j != at && row[j] < kNearFraction * (norm + batch_.norms.data()[j])) direct(j);
     }
   }
 
-  void anchor(int64_t at, float* row, Workspace& work) {
+  void anchor(int64_t at, const SquaredRow& squared, Workspace& work) {
+    float* row = squared.squares;
     const int64_t index = batch_.order[static_cast<size_t>(at)];
     if (!batch_.has_terms(at)) {
       sums_[index] = 0;
@@ -98,7 +98,7 @@ class AllTriplets {
       return;
     }
     const TripletKernels& kernels = triplet_kernels();
-    recompute_near(at, row, work);
+    recompute_near(at, squared, work);
     kernels.to_distance(row, metric_, batch_.padded);
     const int64_t begin = batch_.begin[static_cast<size_t>(at)], end = batch_.end[static_cast<size_t>(at)];
     work.d_ap.clear();

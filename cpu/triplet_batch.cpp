@@ -67,17 +67,29 @@ double SortedBatch::exact(int64_t a, int64_t b) const {
 
 void SortedBatch::pack() { packed_.pack(rows.data(), d, true); }
 
-void SortedBatch::squared_tile(int64_t first, int64_t count, float* packed, float* out) const {
+SquaredTile::SquaredTile(const SortedBatch& batch)
+    : batch_(batch),
+      packed_(kMaxTileRows * kRowStride),
+      squares_(kMaxTileRows * batch.padded),
+      least_(kMaxTileRows * batch.padded / 4) {}
+
+void SquaredTile::compute(int64_t first, int64_t rows) {
+  const TripletKernels& kernels = triplet_kernels();
+  const int64_t n = batch_.n, padded = batch_.padded;
   float* c[kMaxTileRows];
-  for (int64_t r = 0; r < count; ++r) c[r] = out + r * padded;
-  multiply_tile(packed_, count, packed, c, [&](int64_t k, int64_t depth, float* to) {
-    gemm_kernels().pack_rows(row(first) + k, d, count, depth, to);
+  for (int64_t r = 0; r < rows; ++r) c[r] = row(r).squares;
+  multiply_tile(batch_.packed(), rows, packed_.data(), c, [&](int64_t k, int64_t depth, float* to) {
+    gemm_kernels().pack_rows(batch_.row(first) + k, batch_.d, rows, depth, to);
   });
-  for (int64_t r = 0; r < count; ++r) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t self = first + r;
+    float* least = row(r).least;
     std::fill(c[r] + n, c[r] + padded, 0.0f);
-    triplet_kernels().gram_to_squared(c[r], norms.data(), norms.data()[first + r], padded);
-    c[r][first + r] = 0;
+    finite_[r] = kernels.gram_to_squared(c[r], batch_.norms.data(), batch_.norms.data()[self], padded, least);
+    c[r][self] = 0;
+    kernels.update_least(c[r], self, self + 1, least);
     std::fill(c[r] + n, c[r] + padded, kInfinity);
+    kernels.update_least(c[r], n, padded, least);
   }
 }
 

@@ -65,14 +65,33 @@ struct SortedBatch {
   }
   double exact(int64_t a, int64_t b) const;  // the deciding squared distance of two positions
 
-  // Prepares B for squared_tile.
-  void pack();
-  // Squared distances of the positions first .. first + rows to all: out[rows, padded], 0 to itself,
-  // +infinity in the padding. packed: kMaxTileRows * kRowStride floats.
-  void squared_tile(int64_t first, int64_t rows, float* packed, float* out) const;
+  void pack();  // before any SquaredTile is computed
+  const PackedB& packed() const { return packed_; }
 
  private:
   PackedB packed_;
+};
+
+// One anchor's squared distances to all positions: 0 to itself, +infinity in the padding.
+struct SquaredRow {
+  float* squares;  // [padded]
+  float* least;    // [padded / 4], see TripletKernels
+  bool finite;     // whether f32 holds them all
+};
+
+// The rows of neighbouring anchors.
+class SquaredTile {
+ public:
+  explicit SquaredTile(const SortedBatch& batch);
+  void compute(int64_t first, int64_t rows);  // of the positions first .. first + rows
+  SquaredRow row(int64_t r) const {
+    return {squares_.data() + r * batch_.padded, least_.data() + r * batch_.padded / 4, finite_[r]};
+  }
+
+ private:
+  const SortedBatch& batch_;
+  const Scratch<float> packed_, squares_, least_;
+  bool finite_[kMaxTileRows] = {};
 };
 
 }  // namespace tern::cpu

@@ -31,26 +31,30 @@ FastTripletRow::FastTripletRow(const BatchTripletGeometry& geometry, const Sorte
       batch_(batch),
       kernels_(triplet_kernels()),
       value_error_(static_cast<double>(batch.d + 4) * 0x1p-51),
-      value_(static_cast<size_t>(batch.n), -1.0),
-      exact_(static_cast<size_t>(batch.n), -1.0),
-      candidates_(static_cast<size_t>(batch.padded)),
-      by_index_(static_cast<size_t>(batch.padded), kInfinity),
-      violator_counts_(static_cast<size_t>(batch.padded / kRowQuantum)),
+      value_(batch.n),
+      exact_(batch.n),
+      candidates_(batch.padded),
+      by_index_(batch.padded),
+      violator_counts_(batch.padded / kRowQuantum),
       buckets_(std::clamp<int64_t>(batch.n / 2, 1, 2048)),
-      bucket_(static_cast<size_t>(batch.padded)),
-      first_(static_cast<size_t>(buckets_ + 1)),
-      next_(static_cast<size_t>(batch.padded)) {}
+      bucket_(batch.padded),
+      first_(buckets_ + 1),
+      next_(batch.padded) {
+  std::fill_n(value_.data(), batch.n, -1.0);
+  std::fill_n(exact_.data(), batch.n, -1.0);
+  std::fill(by_index_.data() + batch.n, by_index_.data() + batch.padded, kInfinity);
+}
 
-void FastTripletRow::start(int64_t anchor, float* row) {
+void FastTripletRow::start(int64_t anchor, const SquaredRow& squared) {
   anchor_ = anchor;
-  row_ = row;
+  float* row = row_ = squared.squares;
+  least_ = squared.least;
   farthest_negative_ = -1;
   sorted_ = by_index_known_ = false;
   forget();
   error_ = gram_error(
       batch_.d, static_cast<double>(batch_.norms.data()[anchor]) + static_cast<double>(batch_.largest_norm));
-  std::fill(row + batch_.n, row + batch_.padded, 0.0f);
-  if (!kernels_.all_finite(row, batch_.padded)) {  // squares beyond f32: the exact distances, rounded
+  if (!squared.finite) {  // squares beyond f32: the exact distances, rounded
     double largest = 0;
     for (int64_t j = 0; j < batch_.n; ++j) {
       const double x = std::min(exact_at(j), static_cast<double>(kLargest));
@@ -58,19 +62,20 @@ void FastTripletRow::start(int64_t anchor, float* row) {
       largest = std::max(largest, x);
     }
     error_ = largest * 0x1p-23;
+    kernels_.update_least(row, 0, batch_.padded, least_);
   }
-  std::fill(row + batch_.n, row + batch_.padded, kInfinity);
   class_begin_ = batch_.begin[static_cast<size_t>(anchor)];
   const int64_t end = batch_.end[static_cast<size_t>(anchor)];
   class_squares_.assign(row + class_begin_, row + end);
   std::fill(row + class_begin_, row + end, kInfinity);
+  kernels_.update_least(row, class_begin_, end, least_);
   positives_.clear();
   for (int64_t j = class_begin_; j < end; ++j)
     if (j != anchor) positives_.push_back(index_of(j));
 }
 
 void FastTripletRow::forget() {
-  for (const int32_t j : touched_) value_[static_cast<size_t>(j)] = exact_[static_cast<size_t>(j)] = -1;
+  for (const int32_t j : touched_) value_[j] = exact_[j] = -1;
   touched_.clear();
 }
 
@@ -80,9 +85,9 @@ double FastTripletRow::gram_at(int64_t position) const {
 }
 
 FastTripletRow::Interval FastTripletRow::square_interval(int64_t position) const {
-  const double x = exact_[static_cast<size_t>(position)];
+  const double x = exact_[position];
   if (x >= 0) return {x, x};
-  const double v = value_[static_cast<size_t>(position)];
+  const double v = value_[position];
   if (v >= 0) return {v * (1 - value_error_), v * (1 + value_error_)};
   const double s = gram_at(position);
   if (s >= static_cast<double>(kLargest)) return {s - error_, HUGE_VAL};
@@ -90,12 +95,12 @@ FastTripletRow::Interval FastTripletRow::square_interval(int64_t position) const
 }
 
 double FastTripletRow::value_at(int64_t position) {
-  const double x = exact_[static_cast<size_t>(position)], v = value_[static_cast<size_t>(position)];
+  const double x = exact_[position], v = value_[position];
   if (x >= 0) return x;
   if (v >= 0) return v;
   const int32_t alone[1] = {static_cast<int32_t>(position)};
   make_values(alone);
-  return value_[static_cast<size_t>(position)];
+  return value_[position];
 }
 
 // Its row will be read by make_values.
@@ -107,33 +112,30 @@ void FastTripletRow::ask_for(int64_t position) const {
 
 void FastTripletRow::make_values(std::span<const int32_t> positions) {
   unknown_.clear();
-  for (const int32_t j : positions)
-    if (value_[static_cast<size_t>(j)] < 0) unknown_.push_back(j);
+  for (const int32_t j : positions) {
+    if (value_[j] >= 0) continue;
+    unknown_.push_back(j);
+    value_[j] = 0;  // listed once
+  }
   for (size_t i = 0; i < unknown_.size(); i += 4) {
     const float* others[4];
     double found[4];
     for (size_t k = 0; k < 4; ++k) others[k] = batch_.row(unknown_[std::min(i + k, unknown_.size() - 1)]);
     kernels_.squared_distances(batch_.row(anchor_), others, batch_.d, found);
     for (size_t k = 0; k < 4 && i + k < unknown_.size(); ++k)
-      value_[static_cast<size_t>(unknown_[i + k])] = std::min(found[k], reference::kLargestSquare);
+      value_[unknown_[i + k]] = std::min(found[k], reference::kLargestSquare);
   }
   touched_.insert(touched_.end(), unknown_.begin(), unknown_.end());
 }
 
 void FastTripletRow::refine(std::span<const int64_t> indices) {
-  size_t count = 0;
-  for (const int64_t index : indices) {
-    if (count == candidates_.size()) {
-      make_values({candidates_.data(), count});
-      count = 0;
-    }
-    candidates_[count++] = static_cast<int32_t>(position_of(index));
-  }
-  make_values({candidates_.data(), count});
+  wanted_.clear();
+  for (const int64_t index : indices) wanted_.push_back(static_cast<int32_t>(position_of(index)));
+  make_values(wanted_);
 }
 
 double FastTripletRow::exact_at(int64_t position) {
-  double& x = exact_[static_cast<size_t>(position)];
+  double& x = exact_[position];
   if (x < 0) {
     x = batch_.exact(anchor_, position);
     touched_.push_back(static_cast<int32_t>(position));
@@ -144,14 +146,14 @@ double FastTripletRow::exact_at(int64_t position) {
 void FastTripletRow::make_exact(std::span<const int32_t> positions) {
   unknown_.clear();
   for (const int32_t j : positions)
-    if (exact_[static_cast<size_t>(j)] < 0) unknown_.push_back(j);
+    if (exact_[j] < 0) unknown_.push_back(j);
   size_t i = 0;
   for (; i + 4 <= unknown_.size(); i += 4) {
     const float* others[4];
     double found[4];
     for (size_t k = 0; k < 4; ++k) others[k] = batch_.row(unknown_[i + k]);
     reference::squared_distances(batch_.row(anchor_), others, batch_.d, found);
-    for (size_t k = 0; k < 4; ++k) exact_[static_cast<size_t>(unknown_[i + k])] = found[k];
+    for (size_t k = 0; k < 4; ++k) exact_[unknown_[i + k]] = found[k];
     touched_.insert(touched_.end(), &unknown_[i], &unknown_[i] + 4);
   }
   for (; i < unknown_.size(); ++i) exact_at(unknown_[i]);
@@ -169,11 +171,11 @@ int64_t FastTripletRow::extreme_positive(bool farthest) {
   int64_t count = 0;
   for (int64_t m = 0; m < members; ++m)
     if (m != anchor_ - class_begin_ && square(m) <= best + 2 * error_)
-      candidates_[static_cast<size_t>(count++)] = static_cast<int32_t>(class_begin_ + m);
+      candidates_[count++] = static_cast<int32_t>(class_begin_ + m);
   if (count > 1) make_exact({candidates_.data(), static_cast<size_t>(count)});
   int64_t chosen = -1;  // candidates ascend with the index: the first of equals wins
   for (int64_t k = 0; k < count; ++k) {
-    const int64_t j = candidates_[static_cast<size_t>(k)];
+    const int64_t j = candidates_[k];
     if (chosen < 0 || sign * exact_at(j) < sign * exact_at(chosen)) chosen = j;
   }
   return chosen < 0 ? -1 : index_of(chosen);
@@ -182,17 +184,17 @@ int64_t FastTripletRow::extreme_positive(bool farthest) {
 bool FastTripletRow::narrow(Interval bound, int64_t& count) {
   double high = HUGE_VAL;
   for (int64_t k = 0; k < count; ++k) {
-    const Interval s = square_interval(candidates_[static_cast<size_t>(k)]);
+    const Interval s = square_interval(candidates_[k]);
     if (s.low > bound.high) high = std::min(high, s.high);
   }
   int64_t kept = 0;
   bool doubt = false;
   for (int64_t k = 0; k < count; ++k) {
-    const int32_t j = candidates_[static_cast<size_t>(k)];
+    const int32_t j = candidates_[k];
     const Interval s = square_interval(j);
     if (s.high <= bound.low || s.low > high) continue;
     doubt = doubt || s.low <= bound.high;
-    candidates_[static_cast<size_t>(kept++)] = j;
+    candidates_[kept++] = j;
   }
   count = kept;
   return doubt;
@@ -215,7 +217,7 @@ int64_t FastTripletRow::decide_lowest(int64_t p, int64_t count) {
   }
   int64_t chosen = -1;
   for (int64_t k = 0; k < count; ++k) {
-    const int64_t index = index_of(candidates_[static_cast<size_t>(k)]);
+    const int64_t index = index_of(candidates_[k]);
     if (chosen < 0 || index < chosen) chosen = index;
   }
   return chosen;
@@ -223,17 +225,17 @@ int64_t FastTripletRow::decide_lowest(int64_t p, int64_t count) {
 
 void FastTripletRow::sort_into_buckets() {
   sorted_ = true;
-  const float least = kernels_.min_above(row_, -kInfinity, batch_.padded);
+  const float least = kernels_.minimum(least_, batch_.padded);
   const float most = kernels_.max_finite(row_, batch_.padded);
   lowest_ = least;
   const float width = most - least;
   scale_ = width > 0 && width < kInfinity ? static_cast<float>(buckets_) / width : 0;
   if (!(scale_ < kInfinity)) scale_ = 0;
   kernels_.bucket_indices(row_, lowest_, scale_, buckets_, batch_.padded, bucket_.data());
-  std::fill(first_.begin(), first_.end(), -1);
+  std::fill_n(first_.data(), buckets_ + 1, -1);
   for (int64_t j = 0; j < batch_.n; ++j) {
-    int32_t& first = first_[static_cast<size_t>(bucket_[static_cast<size_t>(j)])];
-    next_[static_cast<size_t>(j)] = first;
+    int32_t& first = first_[bucket_[j]];
+    next_[j] = first;
     first = static_cast<int32_t>(j);
   }
 }
@@ -250,7 +252,7 @@ FastTripletRow::Beyond FastTripletRow::lowest_beyond(double bound) const {
   Beyond found;
   int64_t last = buckets_ - 1;
   for (int64_t b = bucket_of(bound); b <= last; ++b) {
-    for (int32_t j = first_[static_cast<size_t>(b)]; j >= 0; j = next_[static_cast<size_t>(j)]) {
+    for (int32_t j = first_[b]; j >= 0; j = next_[j]) {
       const double s = static_cast<double>(row_[j]);
       const double above = s > bound || s >= static_cast<double>(kLargest) ? s : HUGE_VAL;
       found.second = std::min(found.second, std::max(found.lowest, above));
@@ -266,9 +268,9 @@ FastTripletRow::Beyond FastTripletRow::lowest_beyond(double bound) const {
 int64_t FastTripletRow::collect_beyond(double bound, double last) {
   int64_t count = 0;
   for (int64_t b = bucket_of(bound); b <= bucket_of(last); ++b)
-    for (int32_t j = first_[static_cast<size_t>(b)]; j >= 0; j = next_[static_cast<size_t>(j)]) {
+    for (int32_t j = first_[b]; j >= 0; j = next_[j]) {
       const double s = static_cast<double>(row_[j]);
-      candidates_[static_cast<size_t>(count)] = j;
+      candidates_[count] = j;
       count += (s > bound || s >= static_cast<double>(kLargest)) && s <= last;
     }
   return count;
@@ -276,9 +278,9 @@ int64_t FastTripletRow::collect_beyond(double bound, double last) {
 
 int64_t FastTripletRow::nearest_negative(int64_t beyond) {
   if (beyond < 0) {
-    const float least = kernels_.min_above(row_, -kInfinity, batch_.padded);
+    const float least = kernels_.minimum(least_, batch_.padded);
     const float high = least == kInfinity ? kLargest : rounded_up(static_cast<double>(least) + 2 * error_);
-    const int64_t count = kernels_.collect(row_, -kInfinity, high, batch_.padded, candidates_.data());
+    const int64_t count = kernels_.collect(row_, least_, -kInfinity, high, batch_.padded, candidates_.data());
     return decide_lowest(-1, count);
   }
   if (!sorted_) sort_into_buckets();
@@ -301,8 +303,8 @@ int64_t FastTripletRow::farthest_negative() {
   const float most = kernels_.max_finite(row_, batch_.padded);
   if (most == -kInfinity) return -1;
   const float low = rounded_down(static_cast<double>(most) - 2 * error_);
-  const int64_t count =
-      kernels_.collect(row_, std::nextafter(low, -kInfinity), kLargest, batch_.padded, candidates_.data());
+  const int64_t count = kernels_.collect(row_, nullptr, std::nextafter(low, -kInfinity), kLargest,
+                                         batch_.padded, candidates_.data());
   const std::span<const int32_t> found(candidates_.data(), static_cast<size_t>(count));
   make_exact(found);
   double chosen_x = -1;
@@ -327,7 +329,7 @@ bool FastTripletRow::closer(int64_t n, int64_t p) {
 
 int64_t FastTripletRow::count_violators(int64_t p) {
   if (!by_index_known_) {
-    for (int64_t i = 0; i < batch_.n; ++i) by_index_[static_cast<size_t>(i)] = row_[position_of(i)];
+    for (int64_t i = 0; i < batch_.n; ++i) by_index_[i] = row_[position_of(i)];
     by_index_known_ = true;
   }
   const Distance distance = geometry_.options.distance;
@@ -338,9 +340,10 @@ int64_t FastTripletRow::count_violators(int64_t p) {
   violators_.clear();
   if (kernels_.count_blocks(by_index_.data(), violator_limit_, perhaps, batch_.padded,
                             violator_counts_.data()) == 0)
-    return std::accumulate(violator_counts_.begin(), violator_counts_.end(), int64_t{0});
+    return std::accumulate(violator_counts_.data(), violator_counts_.data() + batch_.padded / kRowQuantum,
+                           int64_t{0});
   for (int64_t n = 0; n < batch_.n; ++n) {
-    const float s = by_index_[static_cast<size_t>(n)];
+    const float s = by_index_[n];
     if (s <= violator_limit_ || (s <= perhaps && closer(n, p))) violators_.push_back(n);
   }
   return static_cast<int64_t>(violators_.size());
@@ -352,7 +355,7 @@ int64_t FastTripletRow::nth_violator(int64_t at) const {
   while (at >= violator_counts_[block]) at -= violator_counts_[block++];
   auto n = static_cast<int64_t>(block) * kRowQuantum;
   for (;; ++n)
-    if (by_index_[static_cast<size_t>(n)] <= violator_limit_ && at-- == 0) return n;
+    if (by_index_[n] <= violator_limit_ && at-- == 0) return n;
 }
 
 void FastTripletRow::negatives(std::vector<int64_t>& out) {
@@ -361,7 +364,7 @@ void FastTripletRow::negatives(std::vector<int64_t>& out) {
     const int64_t j = position_of(i);
     if (row_[j] == kInfinity) continue;
     out.push_back(i);
-    candidates_[static_cast<size_t>(count++)] = static_cast<int32_t>(j);
+    candidates_[count++] = static_cast<int32_t>(j);
   }
   make_exact({candidates_.data(), static_cast<size_t>(count)});
 }

@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "tern/cpu/scratch.h"
 #include "tern/cpu/triplet_batch.h"
 
 namespace tern::cpu {
@@ -20,8 +21,7 @@ namespace tern::cpu {
 class FastTripletRow {
  public:
   FastTripletRow(const BatchTripletGeometry& geometry, const SortedBatch& batch);
-  // row: the anchor's, from squared_tile; overwritten.
-  void start(int64_t anchor_position, float* row);
+  void start(int64_t anchor_position, const SquaredRow& row);  // which is overwritten
 
   std::span<const int64_t> positives() const { return positives_; }
   int64_t farthest_positive() { return extreme_positive(true); }
@@ -78,28 +78,30 @@ class FastTripletRow {
   const SortedBatch& batch_;
   const TripletKernels& kernels_;
   int64_t anchor_ = 0, class_begin_ = 0;
-  float* row_ = nullptr;  // squared distances; the anchor's class masked by +infinity
+  float* row_ = nullptr;    // squared distances; the anchor's class masked by +infinity
+  float* least_ = nullptr;  // and their minima
   double error_ = 0;
-  double value_error_;                 // relative
-  std::vector<double> value_, exact_;  // by position; negative: not computed yet
-  std::vector<int32_t> touched_;       // positions of what was computed, to be forgotten
-  std::vector<float> class_squares_;   // row_ of the class, before it was masked
+  double value_error_;                // relative
+  Scratch<double> value_, exact_;     // by position; negative: not computed yet
+  std::vector<int32_t> touched_;      // positions of what was computed, to be forgotten
+  std::vector<float> class_squares_;  // row_ of the class, before it was masked
   std::vector<int64_t> positives_;
-  std::vector<int32_t> candidates_, unknown_;
+  Scratch<int32_t> candidates_;
+  std::vector<int32_t> wanted_, unknown_;
   int64_t farthest_negative_ = -1;  // once asked for
 
   bool by_index_known_ = false;
-  std::vector<float> by_index_;           // row_ in the order of the samples
-  std::vector<int32_t> violator_counts_;  // of its blocks, if no violator is in doubt; else
-  std::vector<int64_t> violators_;        // they themselves
+  Scratch<float> by_index_;           // row_ in the order of the samples
+  Scratch<int32_t> violator_counts_;  // of its blocks, if no violator is in doubt; else
+  std::vector<int64_t> violators_;    // they themselves
   float violator_limit_ = 0;
 
   bool sorted_ = false;
   float lowest_ = 0, scale_ = 0;  // bucket = (s - lowest_) * scale_
   int64_t buckets_;
-  std::vector<int32_t> bucket_;  // by position
-  std::vector<int32_t> first_;   // position by bucket, -1: empty; one more bucket holds what is masked
-  std::vector<int32_t> next_;    // position that follows a position, or -1
+  Scratch<int32_t> bucket_;  // by position
+  Scratch<int32_t> first_;   // position by bucket, -1: empty; one more bucket holds what is masked
+  Scratch<int32_t> next_;    // position that follows a position, or -1
 };
 
 }  // namespace tern::cpu

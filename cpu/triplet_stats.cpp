@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <unordered_map>
 
 #include "tern/core/parallel.h"
 
@@ -24,16 +25,13 @@ BatchMeasures zero_measures(int64_t n) {
   return measures;
 }
 
-int64_t count_triplets(const int64_t* labels, int64_t n) {
-  std::vector<int64_t> sorted(labels, labels + n);
-  std::sort(sorted.begin(), sorted.end());
-  int64_t triplets = 0;
-  for (int64_t i = 0; i < n;) {
-    const int64_t begin = i;
-    while (i < n && sorted[static_cast<size_t>(i)] == sorted[static_cast<size_t>(begin)]) ++i;
-    triplets += (i - begin) * (i - begin - 1) * (n - (i - begin));
-  }
-  return triplets;
+std::vector<int64_t> class_sizes(const int64_t* labels, int64_t n) {
+  std::unordered_map<int64_t, int64_t> members;
+  for (int64_t i = 0; i < n; ++i) ++members[labels[i]];
+  std::vector<int64_t> sizes;
+  sizes.reserve(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) sizes.push_back(members[labels[i]]);
+  return sizes;
 }
 
 template <class T>
@@ -56,12 +54,19 @@ double squares_to_mean(const T* u, int64_t n, int64_t d) {
     mean[k] /= static_cast<double>(n);
   }
   over_blocks([&](int64_t b, const T* row) {
-    double sum[2] = {0, 0};
-    for (int64_t k = 0; k < d; ++k) {
+    constexpr int64_t kSums = 8;  // enough to hide the latency of additions
+    double sum[kSums] = {};
+    int64_t k = 0;
+    for (; k + kSums <= d; k += kSums)
+      for (int64_t i = 0; i < kSums; ++i) {
+        const double z = static_cast<double>(row[k + i]) - mean[k + i];
+        sum[i] += z * z;
+      }
+    for (; k < d; ++k) {
       const double z = static_cast<double>(row[k]) - mean[k];
-      sum[k & 1] += z * z;
+      sum[0] += z * z;
     }
-    squares[static_cast<size_t>(b)] += sum[0] + sum[1];
+    squares[static_cast<size_t>(b)] += std::accumulate(sum, sum + kSums, 0.0);
   });
   return std::accumulate(squares.begin(), squares.end(), 0.0);
 }

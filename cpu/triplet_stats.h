@@ -39,8 +39,8 @@ class PairSample {
 // Values on the CPU, zeros.
 BatchMeasures zero_measures(int64_t n);
 
-// Number of triplets (a,p,n) in labels.
-int64_t count_triplets(const int64_t* labels, int64_t n);
+// Of each sample: how many have its label, itself among them.
+std::vector<int64_t> class_sizes(const int64_t* labels, int64_t n);
 
 // The sum of |u_i - mean|^2 over u[n,d].
 template <class T>
