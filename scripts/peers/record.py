@@ -33,10 +33,30 @@ def middle(values):
     return statistics.median(values), min(values), max(values)
 
 
+def rates(row, kept):
+    """Of each round: what tern's fastest call reached and the peak its process found, in the unit of the row's share."""
+    for r in kept["rounds"]:
+        tern = r["tern"]
+        if "of_peak" in tern:
+            unit = "gflops" if "gflops" in tern else "gbps"
+            yield unit, tern[unit] * tern["median_ms"] / tern["min_ms"], tern["peak_" + unit]
+
+
+def highest_peaks(store):
+    """{(processor, precision, unit): the highest peak that any process found there}"""
+    found = {}
+    for row in (row for group in GROUPS for row in group.rows if row.id in store["rows"]):
+        kept = store["rows"][row.id]
+        for unit, _, peak in rates(row, kept):
+            place = (kept["machine"]["processor"], row.precision, unit)
+            found[place] = max(found.get(place, 0), peak)
+    return found
+
+
 class Result:
     """One row with everything that was computed from its rounds; error: why there is nothing."""
 
-    def __init__(self, row, kept):
+    def __init__(self, row, kept, peaks):
         self.row, self.kept, self.error, self.fastest = row, kept, "", {}
         rounds = [r for r in kept["rounds"] if "missing" not in r["tern"]]
         if not rounds:
@@ -49,7 +69,8 @@ class Result:
             self.values["ns"] = middle([r["tern"]["ns_per_op"] for r in rounds])
         if all("of_peak" in r["tern"] for r in rounds):
             self.values["of_peak"] = middle([r["tern"]["of_peak"] for r in rounds])
-            self.fastest["of_peak"] = max(r["tern"]["of_peak_best"] for r in rounds)
+            self.fastest["of_peak"] = max(rate / peaks[kept["machine"]["processor"], row.precision, unit]
+                                          for unit, rate, _ in rates(row, kept))
         if all("tensors_mib" in r["tern"] for r in rounds):
             self.values["mib"] = middle([r["tern"]["tensors_mib"] for r in rounds])
             self.values["process_mib"] = middle([r["tern"]["process_mib"] for r in rounds])
@@ -82,8 +103,8 @@ def verdict(result, goal):
     if goal.kind not in result.values:
         return "not measured"
     value = result.values[goal.kind][0]
-    if goal.kind == "ratio":  # a busy machine slows one side more than the other: both measures must agree
-        value = min(value, result.fastest["ratio"])
+    if goal.kind in result.fastest:  # a busy machine slows one side more than the other: both measures must agree
+        value = min(value, result.fastest[goal.kind])
     return "aim met" if reached(goal, value, goal.aim) else "met" if reached(goal, value, goal.must) else "**below**"
 
 
@@ -158,7 +179,8 @@ def peaks_line(store):
 
 
 def write(store, folder):
-    results = [Result(row, store["rows"][row.id]) for group in GROUPS for row in group.rows if row.id in store["rows"]]
+    peaks = highest_peaks(store)
+    results = [Result(row, store["rows"][row.id], peaks) for group in GROUPS for row in group.rows if row.id in store["rows"]]
     machines = []
     for result in results:
         if result.kept["machine"] not in machines:
@@ -167,9 +189,10 @@ def write(store, folder):
              "How fast are training, inference and single operations beside PyTorch, ONNX Runtime and pytorch-metric-learning,",
              "on the same processors, row by row? Command: `./scripts/compare_peers.sh` (rows one by one: `--only ROW`). Each round runs one",
              "process of each side, in alternation; a result is the median over rounds, in brackets the smallest and the",
-             "largest; beside them stands what the fastest call of all rounds gives on both sides, and a speed counts as met",
-             "only if both do. The peer runs in the fastest of the modes tried. Shares are of the peaks that `tern bench peaks` finds",
-             "in the same process; convolutions count direct operations, and memory rows the bytes that must move.", "",
+             "largest. Beside them stands what the fastest call of all rounds gives: against the peer's fastest call, or as a share of",
+             "the highest peak that any process on that processor found. A speed counts as met only if both do. The peer runs in the",
+             "fastest of the modes tried. Medians of shares are of the peaks that `tern bench peaks` finds in the same process, which",
+             "other programs may have kept low; convolutions count direct operations, and memory rows the bytes that must move.", "",
              *(f"Processor {letter(i)}: {m['processor']}; flags: {m['flags']}. {m['compiler']}. {m['peers']}."
                + ("  " if i + 1 < len(machines) else "") for i, m in enumerate(machines)),
              peaks_line(store), "", "![Speed as a multiple of the best peer's](peers.svg)", "", *main_table(results), "",
