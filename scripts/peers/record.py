@@ -136,8 +136,15 @@ def our_cell(result):
 
 def main_table(results):
     lines = ["| workload | tern | best peer | result | must | aim | |", "|---|---|---|---|---|---|---|"]
-    for result in results:
-        title = f"{result.row.title} (`{result.row.id}`)"
+    measured = {result.row.id: result for result in results}
+    for row in (row for group in GROUPS for row in group.rows):
+        title = f"{row.title} (`{row.id}`)"
+        if row.id not in measured:
+            goal = row.goals[0]
+            lines.append(f"| {title} | | | | {text(goal.kind, goal.must)} | "
+                         f"{text(goal.kind, goal.aim) if goal.aim is not None else ''} | not measured |")
+            continue
+        result = measured[row.id]
         if result.error:
             lines.append(f"| {title} | not measured: {result.error} | | | | | |")
             continue
