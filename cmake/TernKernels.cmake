@@ -14,6 +14,10 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(TERN_ISA_FLAGS_amx ${TERN_ISA_FLAGS_avx512} -mamx-tile -mamx-bf16)
 endif()
 
+# Nothing is fused here (cpu/exact_kernels.h). A source's options come last.
+set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/cpu/exact_kernels.cpp PROPERTIES
+                            COMPILE_OPTIONS -ffp-contract=off)
+
 set(TERN_KERNEL_OBJECTS "")
 if(TERN_KERNEL_SOURCES)
   foreach(isa ${TERN_ISAS})

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -83,16 +84,21 @@ void mine_naively(const BatchTripletGeometry& g, const T* u, const int64_t* labe
 void mine_fast(const BatchTripletGeometry& g, const float* u, const int64_t* labels, FoundTerms& found) {
   SortedBatch batch(u, labels, g.n, g.d);
   batch.pack();
+  const bool weighted = g.options.mining == Mining::DistanceWeighted;  // by every negative's distance
   parallel_for(batch.tiles(), 1, [&](int64_t begin, int64_t end) {
     SquaredTile squared(batch);
+    std::optional<ExactTile> exact;
+    if (weighted) exact.emplace(batch);
     FastTripletRow row(g, batch);
     std::vector<int64_t> used;
     for (int64_t tile = begin; tile < end; ++tile) {
       const int64_t first = tile * batch.tile_rows(), rows = std::min(batch.tile_rows(), g.n - first);
       squared.compute(first, rows);
+      if (weighted) exact->compute(first, rows);
       for (int64_t r = 0; r < rows; ++r) {
         if (!batch.has_terms(first + r)) continue;
         row.start(first + r, squared.row(r));
+        if (weighted) row.know(exact->row(r));
         mine_into(g, batch.order[static_cast<size_t>(first + r)], row, found, used);
       }
     }

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "tern/core/parallel.h"
+#include "tern/cpu/exact_kernels.h"
 #include "tern/cpu/isa.h"
 #include "tern/cpu/reference/squared_distance.h"
 #include "tern/cpu/triplet_rules.h"
@@ -16,6 +17,12 @@ const TripletKernels& triplet_kernels() {
   return isa_pick(
       []() -> auto& { return baseline::triplet_table; }, []() -> auto& { return avx2::triplet_table; },
       []() -> auto& { return avx512::triplet_table; });
+}
+
+const ExactKernels& exact_kernels() {
+  return isa_pick(
+      []() -> auto& { return baseline::exact_table; }, []() -> auto& { return avx2::exact_table; },
+      []() -> auto& { return avx512::exact_table; });
 }
 
 SortedBatch::SortedBatch(const float* u, const int64_t* labels, int64_t n, int64_t d)
@@ -91,6 +98,28 @@ void SquaredTile::compute(int64_t first, int64_t rows) {
     std::fill(c[r] + n, c[r] + padded, kInfinity);
     kernels.update_least(c[r], n, padded, least);
   }
+}
+
+ExactTile::ExactTile(const SortedBatch& batch)
+    : batch_(batch),
+      stride_(batch.packed().panels * batch.packed().width),
+      sums_((kMaxTileRows + 1) * stride_) {}
+
+void ExactTile::compute(int64_t first, int64_t rows) {
+  const ExactKernels& kernels = exact_kernels();
+  const PackedB& b = batch_.packed();
+  std::fill_n(sums_.data(), (rows + 1) * stride_, 0.0);
+  for (int64_t block = 0; block < b.blocks.count; ++block)
+    for (int64_t panel = 0; panel < b.panels; ++panel)
+      for (int64_t r = 0; r < rows; r += 2) {  // a last one alone is paired with a row that is not asked for
+        const float* const a[2] = {batch_.row(first + r) + b.blocks.begin(block),
+                                   batch_.row(first + std::min(r + 1, rows - 1)) + b.blocks.begin(block)};
+        double* const to[2] = {sums_.data() + r * stride_ + panel * b.width,
+                               sums_.data() + (r + 1) * stride_ + panel * b.width};
+        kernels.add_panel(a, b.panel(block, panel), b.blocks.size(block), to);
+      }
+  for (double* s = sums_.data(); s < sums_.data() + rows * stride_; ++s)
+    *s = std::min(*s, reference::kLargestSquare);
 }
 
 }  // namespace tern::cpu

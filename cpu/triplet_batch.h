@@ -65,7 +65,7 @@ struct SortedBatch {
   }
   double exact(int64_t a, int64_t b) const;  // the deciding squared distance of two positions
 
-  void pack();  // before any SquaredTile is computed
+  void pack();  // before any tile is computed
   const PackedB& packed() const { return packed_; }
 
  private:
@@ -92,6 +92,19 @@ class SquaredTile {
   const SortedBatch& batch_;
   const Scratch<float> packed_, squares_, least_;
   bool finite_[kMaxTileRows] = {};
+};
+
+// All deciding squared distances of neighbouring anchors, by position.
+class ExactTile {
+ public:
+  explicit ExactTile(const SortedBatch& batch);
+  void compute(int64_t first, int64_t rows);
+  const double* row(int64_t r) const { return sums_.data() + r * stride_; }
+
+ private:
+  const SortedBatch& batch_;
+  const int64_t stride_;
+  const Scratch<double> sums_;
 };
 
 }  // namespace tern::cpu

@@ -113,7 +113,7 @@ void FastTripletRow::ask_for(int64_t position) const {
 void FastTripletRow::make_values(std::span<const int32_t> positions) {
   unknown_.clear();
   for (const int32_t j : positions) {
-    if (value_[j] >= 0) continue;
+    if (value_[j] >= 0 || exact_[j] >= 0) continue;
     unknown_.push_back(j);
     value_[j] = 0;  // listed once
   }
@@ -133,6 +133,8 @@ void FastTripletRow::refine(std::span<const int64_t> indices) {
   for (const int64_t index : indices) wanted_.push_back(static_cast<int32_t>(position_of(index)));
   make_values(wanted_);
 }
+
+void FastTripletRow::know(const double* exact) { std::copy_n(exact, batch_.n, exact_.data()); }
 
 double FastTripletRow::exact_at(int64_t position) {
   double& x = exact_[position];

@@ -38,6 +38,7 @@ class FastTripletRow {
   double squared(int64_t index) { return exact_at(position_of(index)); }
   double value(int64_t index) { return value_at(position_of(index)); }
   void refine(std::span<const int64_t> indices);  // makes their values known: cheaper together
+  void know(const double* exact);                 // all distances, by position: none will be computed
 
  private:
   struct Interval {

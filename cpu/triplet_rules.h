@@ -21,6 +21,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "tern/cpu/exact_kernels.h"
+#include "tern/cpu/isa.h"
 #include "tern/ops/mining_formulas.h"
 
 namespace tern::cpu {
@@ -29,11 +31,18 @@ namespace tern::cpu {
 template <class Row>
 struct NegativeWeights {
   NegativeWeights(const BatchTripletGeometry& g, Row& row) {
+    index.reserve(static_cast<size_t>(g.n));
     row.negatives(index);
-    double largest = -HUGE_VAL;
-    for (const int64_t n : index) {
-      sums.push_back(log_weight(row.squared(n), g.d));
-      largest = std::max(largest, sums.back());
+    const auto n = static_cast<int64_t>(index.size());
+    sums.reserve(index.size());
+    for (const int64_t j : index) sums.push_back(row.squared(j));
+    if (use_reference()) {
+      double largest = -HUGE_VAL;
+      for (double& s : sums) s = log_weight(s, g.d), largest = std::max(largest, s);
+      for (double& s : sums) s = relative_weight(s, largest);
+    } else {
+      const double largest = exact_kernels().log_weights(sums.data(), n, g.d);
+      exact_kernels().relative_weights(sums.data(), n, largest);
     }
     double before = 0, inside = 0;
     for (size_t i = 0; i < sums.size(); ++i) {
@@ -41,7 +50,7 @@ struct NegativeWeights {
         before += inside;
         inside = 0;
       }
-      inside += relative_weight(sums[i], largest);
+      inside += sums[i];
       sums[i] = before + inside;
     }
   }
