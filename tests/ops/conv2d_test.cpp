@@ -189,8 +189,16 @@ double relative_error(const Tensor& fast, const Tensor& exact) {
   return std::sqrt(difference / norm);
 }
 
+// Whatever TERN_WINOGRAD says.
+struct WinogradScope {
+  explicit WinogradScope(bool on) : before(cpu::winograd_enabled()) { cpu::set_winograd_enabled(on); }
+  ~WinogradScope() { cpu::set_winograd_enabled(before); }
+  bool before;
+};
+
 void expect_winograd_accuracy(const Conv2dGeometry& g, const Passes& exact, const Tensor& x, const Tensor& w,
                               const Tensor& b, const Tensor& dy) {
+  const WinogradScope on(true);
   ASSERT_TRUE(cpu::use_winograd(g));
   for_each_isa([&](cpu::Isa isa) {
     const Passes fast = run(g, x, w, b, dy);
@@ -216,9 +224,10 @@ TEST(Conv2d, WinogradWithinFiveMillionthsOfDouble) {
 void expect_winograd_agrees_with_direct(const Conv2dGeometry& g) {
   const Tensor x = random_tensor(g.x_shape(), DType::F32, 1), w = random_tensor(g.w_shape(), DType::F32, 2);
   const Tensor b = random_tensor({g.o}, DType::F32, 3), dy = random_tensor(g.y_shape(), DType::F32, 4);
-  cpu::set_winograd_enabled(false);
-  const Passes direct = run(g, x, w, b, dy);
-  cpu::set_winograd_enabled(true);
+  const Passes direct = [&] {
+    const WinogradScope off(false);
+    return run(g, x, w, b, dy);
+  }();
   expect_winograd_accuracy(g, direct, x, w, b, dy);
 }
 
@@ -233,6 +242,7 @@ TEST(Conv2d, WinogradOfManyTilesAgreesWithDirectSums) {
 // A trained model keeps its filters transformed, training transforms them block by block: the same sums.
 TEST(Conv2d, WinogradHasTheSameBitsWithAndWithoutRecording) {
   const Conv2dGeometry g = conv2d_geometry({35, 4, 4, 176}, {160, 3, 3, 176}, {.padding = 1});
+  const WinogradScope on(true);
   ASSERT_TRUE(cpu::use_winograd(g));
   const Tensor x = random_tensor(g.x_shape()), w = random_tensor(g.w_shape());
   for_each_isa([&](cpu::Isa isa) {
