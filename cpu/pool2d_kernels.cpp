@@ -104,13 +104,20 @@ void max_forward(const Pool2dSizes& s, const T* x, int64_t oh, T* y, uint8_t* in
   return index ? max_row<true, T>(s, x, oh, y, index) : max_row<false, T>(s, x, oh, y, nullptr);
 }
 
+constexpr int64_t kAhead = 512;  // elements: dx is asked for before it is written
+
 // What a pixel gets from the windows that hold it: kVectors groups of lanes side by side, so that finding the
 // windows costs little beside them.
 template <int kVectors, class T, class Lanes>
 TERN_INLINE void max_backward_lanes(const Pool2dSizes& s, const T* dy, const uint8_t* index, int64_t ih,
                                     int64_t iw, Range h, Range w, int64_t c, Lanes lanes, T* dx) {
+  T* const to = dx + iw * s.channels + c;
   V sum[kVectors];
-  for (V& v : sum) v = V(0.0f);
+#pragma GCC unroll 4
+  for (int j = 0; j < kVectors; ++j) {
+    sum[j] = V(0.0f);
+    __builtin_prefetch(to + kAhead + j * V::kLanes, 1, 3);
+  }
   for (int64_t oh = h.begin; oh < h.end; ++oh) {
     const int64_t kh = ih + s.padding - oh * s.stride;
     for (int64_t ow = w.begin; ow < w.end; ++ow) {
@@ -124,7 +131,7 @@ TERN_INLINE void max_backward_lanes(const Pool2dSizes& s, const T* dy, const uin
     }
   }
 #pragma GCC unroll 4
-  for (int j = 0; j < kVectors; ++j) lanes.store(sum[j], dx + iw * s.channels + c + j * V::kLanes);
+  for (int j = 0; j < kVectors; ++j) lanes.store(sum[j], to + j * V::kLanes);
 }
 
 template <class T>
