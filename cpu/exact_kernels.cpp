@@ -57,9 +57,7 @@ void relative_weights(double* log_w, int64_t n, double largest) {
 
 }  // namespace
 
-constinit const ExactKernels exact_table = {.columns = kColumns,
-                                            .add_panel = add_panel,
-                                            .log_weights = log_weights,
-                                            .relative_weights = relative_weights};
+constinit const ExactKernels exact_table = {
+    .add_panel = add_panel, .log_weights = log_weights, .relative_weights = relative_weights};
 
 }  // namespace tern::cpu::TERN_ISA

@@ -8,9 +8,9 @@
 namespace tern::cpu {
 
 struct ExactKernels {
-  int columns;  // of a panel, as gemm packs it (cpu/gemm_kernels.h): [depth][columns]
   // The squared distances that decide (cpu/reference/squared_distance.h): adds depth terms (a_k - b_kj)^2, k
-  // ascending, to the sums of two rows a, out[columns] each.
+  // ascending, to the sums of two rows a, out[kNr] each. panel: [depth][kNr] of B, as gemm packs it
+  // (cpu/gemm_kernels.h).
   void (*add_panel)(const float* const a[2], const float* panel, int64_t depth, double* const out[2]);
   // Squared distances become log_weight (ops/weight_formulas.h); returns the largest, or -infinity.
   double (*log_weights)(double* squared, int64_t n, int64_t d);

@@ -1,5 +1,5 @@
 // Distance-weighted mining: exact distances to all negatives, their weights summed in blocks of kWeightBlock
-// as ops/mining_formulas.h says, and a draw for each positive. All of it has the bits of the CPU. A block
+// as ops/weight_formulas.h says, and a draw for each positive. All of it has the bits of the CPU. A block
 // takes anchors in turn and keeps one row of running sums.
 
 #include "tern/cuda/triplet_batch.cuh"
