@@ -6,26 +6,13 @@
 #include <vector>
 
 #include "tern/cpu/batch_norm_kernels.h"
+#include "tern/cpu/channel_moments.h"
 #include "tern/cpu/channel_panels.h"
-#include "tern/cpu/isa.h"
 #include "tern/cpu/reference/batch_norm.h"
 #include "tern/ops/batch_norm_formulas.h"
 
 namespace tern::cpu {
 namespace {
-
-template <class T>
-const BatchNormKernels<T>& batch_norm_kernels() {
-  if constexpr (std::is_same_v<T, float>)
-    return isa_pick(
-        []() -> auto& { return baseline::batch_norm_table; },
-        []() -> auto& { return avx2::batch_norm_table; }, []() -> auto& { return avx512::batch_norm_table; });
-  else
-    return isa_pick(
-        []() -> auto& { return baseline::batch_norm_bf16_table; },
-        []() -> auto& { return avx2::batch_norm_bf16_table; },
-        []() -> auto& { return avx512::batch_norm_bf16_table; });
-}
 
 struct Statistics {
   Statistics(const BatchNormGeometry& g, const Tensor& t)
@@ -93,13 +80,6 @@ Word* mask_at(Word* mask, const Panel& p, const PanelBlock& b) {
   return mask ? mask + p.mask + b.row / kPanelMaskRows * p.width + b.column : nullptr;
 }
 
-// Adds n rows with their mean and squared deviations to what count rows gave.
-void merge(double& mean, double& squares, double count, double n, double other_mean, double other_squares) {
-  const double delta = other_mean - mean;
-  mean += delta * (n / (count + n));
-  squares += other_squares + delta * delta * (count * n / (count + n));
-}
-
 }  // namespace
 
 int64_t batch_norm_mask_words(const BatchNormGeometry& g) {
@@ -127,8 +107,9 @@ void statistics(const BatchNormGeometry& g, const T* data, double* mean, double*
       const double* means = part.data() + i * 2 * p.width;
       const double n = static_cast<double>(std::min(grid.block_rows, p.rows - i * grid.block_rows));
       for (int64_t f = 0; f < p.fold; ++f, count += n) {
+        const MomentsMerge merge(count, n);
         for (int64_t c = 0; c < g.channels; ++c, ++means)
-          merge(mean[c], variance[c], count, n, means[0], means[p.width]);
+          merge(mean[c], variance[c], means[0], means[p.width]);
       }
     }
   }

@@ -76,13 +76,15 @@ void multiply_patches(const PatchGrid& whole, const PackedB& b, Pointers&& point
   const PatchGrid grid = reshaped(whole);
   const PatchTasks tasks(grid, b);
   const Segments segments(grid.columns, kernels.by_rows.rows);
+  if (finish.first == 0) finish.epilogue.cut(tasks.blocks.count);
   parallel_for(tasks.count(), 1, [&](int64_t begin, int64_t end) {
     PaddedRows padded(grid, grid.channels, tasks.blocks, PaddedRows::Reads::Floats);
     const Scratch<int64_t> runs(padded.runs());
     for (int64_t run = 0; run < padded.runs(); ++run) runs.data()[run] = padded.run(run);
     float *c[kMaxTileRows], *c_next[kMaxTileRows];
     for (int64_t task = begin; task < end; ++task) {
-      const RowBlocks::Block block = tasks.blocks.block(task % tasks.blocks.count);
+      const int64_t index = task % tasks.blocks.count;
+      const RowBlocks::Block block = tasks.blocks.block(index);
       const int64_t first_panel = task / tasks.blocks.count * tasks.panels_per_task;
       const int64_t last_panel = std::min(b.panels, first_panel + tasks.panels_per_task);
       padded.load(block, 0);
@@ -93,6 +95,7 @@ void multiply_patches(const PatchGrid& whole, const PackedB& b, Pointers&& point
         ahead = padded.ahead(tasks.blocks.block((task + 1) % tasks.blocks.count), 0,
                              (rows + per_tile - 1) / per_tile * segments.count * (last_panel - first_panel));
       const int64_t first_row = (block.n * grid.rows + block.i) * grid.columns;
+      const int64_t first = first_panel * b.width, last = std::min(b.n, last_panel * b.width);
       for (int64_t r = 0; r < rows; r += per_tile)
         for (int64_t s = 0; s < segments.count; ++s) {
           const int64_t used = std::min(per_tile, rows - r), j = segments.begin(s), size = segments.size(s);
@@ -121,9 +124,10 @@ void multiply_patches(const PatchGrid& whole, const PackedB& b, Pointers&& point
                                         .column = column,
                                         .columns = std::min(b.width, b.n - column)});
           }
-          const int64_t first = first_panel * b.width, last = std::min(b.n, last_panel * b.width);
           if (later) finish.epilogue.apply(c[0], finish.first, first, last - first, tile_rows, finish.c_row);
         }
+      pointers(first_row, 1, c);
+      finish.epilogue.finished(index, outputs, c[0], finish.first, first, last - first);
     }
   });
 }
@@ -205,8 +209,6 @@ void backward_data(const Conv2dGeometry& g, const float* dy, const float* w, flo
     }
   });
 }
-
-const float* bias_data(const Tensor& bias) { return bias.defined() ? bias.data<float>() : nullptr; }
 
 }  // namespace
 

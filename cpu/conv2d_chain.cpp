@@ -26,10 +26,7 @@ namespace {
 // A step, as all threads see it.
 struct Step {
   Step(const Conv2dGeometry& g, const Conv2dStep& step, const Conv2dGeometry* next, const Tensor& y)
-      : g(g),
-        bias(step.bias.defined() ? step.bias.data<float>() : nullptr),
-        epilogue(step.epilogue, y),
-        pixel(g.o) {
+      : g(g), bias(bias_data(step.bias)), epilogue(step.epilogue, y), pixel(g.o) {
     if (is_pointwise(g)) {
       panels = pointwise_filters(g, step.weight);
       return;

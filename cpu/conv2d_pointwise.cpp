@@ -1,9 +1,11 @@
 // A product of many rows and short sums:
 //
 //   for each range of panels of filters that fits the second-level cache     (tasks, in parallel)
-//     for each group of pixels                                               (tasks, in parallel)
-//       for each panel                   of kNr output channels: in the first-level cache
-//         for each tile of pixels        kMr x kNr multiply-adds in registers for each input channel
+//     for each span of pixels whose outputs fit it, too                      (tasks, in parallel)
+//       for each group of pixels
+//         for each panel                 of kNr output channels: in the first-level cache
+//           for each tile of pixels      kMr x kNr multiply-adds in registers for each input channel
+//       the moments of the span's outputs, if asked for
 //
 // x is read where it lies: a tile's pixels are neighbours.
 
@@ -22,45 +24,55 @@ namespace {
 // All pixels. The bits do not depend on how they are cut into tasks.
 void multiply_all(const float* a, int64_t pixels, const PackedB& b, const float* bias, float* c,
                   const Epilogue<float>& epilogue) {
-  constexpr int64_t kCachedFilters = 192 * 1024, kTasks = 16, kFewPixels = 512;
+  constexpr int64_t kCachedFilters = 192 * 1024, kTasks = 16, kFewPixels = 512, kSpan = 4 * kPixelGroup;
   const int64_t channels = b.blocks.k;
-  const Segments groups(pixels, kPixelGroup);
+  const Segments spans(pixels, pixels <= kFewPixels ? kPixelGroup : kSpan);
   const int64_t wide = std::max<int64_t>(1, kCachedFilters / std::max<int64_t>(1, channels * b.width));
   int64_t ranges = (b.panels + wide - 1) / wide;
   // A photo alone: reading the filters is the work, so threads share them out instead of the pixels.
   if (pixels <= kFewPixels)
-    ranges = std::max(ranges, std::min(b.panels, kTasks / std::max<int64_t>(1, groups.count)));
+    ranges = std::max(ranges, std::min(b.panels, kTasks / std::max<int64_t>(1, spans.count)));
   const Segments panels(b.panels, (b.panels + ranges - 1) / std::max<int64_t>(1, ranges));
   const int64_t pitch = spread(channels);
   const bool copies = pitch != channels;
-  parallel_for(groups.count * panels.count, 1, [&](int64_t begin, int64_t end) {
+  epilogue.cut(spans.count);
+  parallel_for(spans.count * panels.count, 1, [&](int64_t begin, int64_t end) {
     const Scratch<float> copy(copies ? kPixelGroup * pitch : 0);
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t group = task % groups.count, range = task / groups.count;
-      const int64_t first = groups.begin(group), count = groups.size(group);
-      PixelProduct p{.a = a + first * channels,
+      const int64_t span = task % spans.count, range = task / spans.count, first = spans.begin(span);
+      PixelProduct p{.a = nullptr,
                      .a_pixel = channels,
-                     .pixels = count,
+                     .pixels = 0,
                      .b = b,
                      .first_panel = panels.begin(range),
                      .last_panel = panels.begin(range + 1),
                      .bias = bias,
-                     .c = c + first * b.n,
+                     .c = nullptr,
                      .c_pixel = b.n,
                      .epilogue = epilogue};
-      if (copies) {
-        for (int64_t i = 0; i < count; ++i)
-          std::copy_n(p.a + i * channels, channels, copy.data() + i * pitch);
-        p.a = copy.data();
-        p.a_pixel = pitch;
+      const Segments groups(spans.size(span), kPixelGroup);
+      for (int64_t group = 0; group < groups.count; ++group) {
+        const int64_t pixel = first + groups.begin(group), next = first + groups.begin(group + 1);
+        p.pixels = next - pixel;
+        p.a = a + pixel * channels;
+        p.c = c + pixel * b.n;
+        if (copies) {
+          for (int64_t i = 0; i < p.pixels; ++i)
+            std::copy_n(p.a + i * channels, channels, copy.data() + i * pitch);
+          p.a = copy.data();
+          p.a_pixel = pitch;
+        }
+        Prefetch ahead;
+        if (next < pixels && (task + 1 < end || group + 1 < groups.count)) {
+          const int64_t tiles = Segments(p.pixels, gemm_kernels().by_rows.rows).count;
+          ahead = Prefetch(a + next * channels, std::min(kPixelGroup, pixels - next), channels, channels,
+                           tiles * (p.last_panel - p.first_panel));
+        }
+        multiply_pixels(p, ahead);
       }
-      Prefetch ahead;
-      if (task + 1 < end && group + 1 < groups.count) {
-        const int64_t tiles = Segments(count, gemm_kernels().by_rows.rows).count;
-        ahead = Prefetch(a + groups.begin(group + 1) * channels, groups.size(group + 1), channels, channels,
-                         tiles * (p.last_panel - p.first_panel));
-      }
-      multiply_pixels(p, ahead);
+      const int64_t column = p.first_panel * b.width;
+      epilogue.finished(span, spans.size(span), c + first * b.n, 0, column,
+                        std::min(b.n, p.last_panel * b.width) - column);
     }
   });
 }

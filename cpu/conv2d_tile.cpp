@@ -23,9 +23,10 @@ bool is_matrix(const Grid& grid) {
          grid.start_w == 0 && grid.rows == grid.h && grid.columns == grid.w && grid.channels % kTileStep == 0;
 }
 
-// C[row, :] = patches(grid)[row, :] B; pointers as in run_tile_product.
-template <class Pointers>
-void multiply_patches(const Grid& grid, const TilePanels& b, TileOutput output, const Pointers& pointers) {
+// C[row, :] = patches(grid)[row, :] B; pointers and done as in run_tile_product.
+template <class Pointers, class Done>
+void multiply_patches(const Grid& grid, const TilePanels& b, TileOutput output, const Pointers& pointers,
+                      const Done& done) {
   const bool matrix = is_matrix(grid);
   run_tile_product(
       grid.count(), b, output,
@@ -34,11 +35,11 @@ void multiply_patches(const Grid& grid, const TilePanels& b, TileOutput output, 
         tile_kernels().gather(grid, row, rows, k, depth, packed, stride);
         return TileRows{packed, stride};
       },
-      pointers);
+      pointers, done);
 }
 
-template <class T>
-void forward(const Conv2dGeometry& g, const bfloat16* x, const Tensor& w, const float* bias, T* y) {
+void forward(const Conv2dGeometry& g, const bfloat16* x, const Tensor& w, const float* bias, bfloat16* y,
+             const Epilogue<bfloat16>& epilogue) {
   for (int64_t group = 0; group < g.groups; ++group) {
     const int64_t first = group * g.group_out();
     const auto b = cached_filters<TilePanels>(w, FilterForm::Panels, group, [&] {
@@ -49,11 +50,16 @@ void forward(const Conv2dGeometry& g, const bfloat16* x, const Tensor& w, const 
       });
       return panels;
     });
-    multiply_patches(forward_grid(g, x, group), *b,
-                     {.bf16 = std::is_same_v<T, bfloat16>, .bias = bias ? bias + first : nullptr},
-                     [&](int64_t row, int64_t rows, void** out) {
-                       for (int64_t r = 0; r < rows; ++r) out[r] = y + (row + r) * g.o + first;
-                     });
+    const TileTasks tasks(g.pixels(), *b);
+    if (group == 0) epilogue.cut(tasks.row_tasks);
+    multiply_patches(
+        forward_grid(g, x, group), *b, {.bf16 = true, .bias = bias ? bias + first : nullptr},
+        [&](int64_t row, int64_t rows, void** out) {
+          for (int64_t r = 0; r < rows; ++r) out[r] = y + (row + r) * g.o + first;
+        },
+        [&](int64_t row, int64_t rows, int64_t column, int64_t columns) {
+          epilogue.finished(row / tasks.rows, rows, y + row * g.o + first, first, column, columns);
+        });
   }
 }
 
@@ -86,14 +92,17 @@ void backward_data(const Conv2dGeometry& g, const bfloat16* dy, const float* w, 
       const Grid grid = data_grid(g, dy, group, h, v);
       TilePanels b(grid.patch(), g.group_in());
       if (grid.patch() > 0) pack_data_weights(g, w + group * g.group_out() * g.patch(), h, v, b);
-      multiply_patches(grid, b, {.bf16 = true, .bias = nullptr}, [&](int64_t row, int64_t rows, void** out) {
-        for (int64_t r = 0; r < rows; ++r) {
-          const int64_t j = (row + r) % grid.columns, i = (row + r) / grid.columns % grid.rows;
-          const int64_t n = (row + r) / (grid.columns * grid.rows);
-          const int64_t pixel = (n * g.h + h.residue + i * g.stride.h) * g.w + v.residue + j * g.stride.w;
-          out[r] = dx + pixel * g.c + group * g.group_in();
-        }
-      });
+      multiply_patches(
+          grid, b, {.bf16 = true, .bias = nullptr},
+          [&](int64_t row, int64_t rows, void** out) {
+            for (int64_t r = 0; r < rows; ++r) {
+              const int64_t j = (row + r) % grid.columns, i = (row + r) / grid.columns % grid.rows;
+              const int64_t n = (row + r) / (grid.columns * grid.rows);
+              const int64_t pixel = (n * g.h + h.residue + i * g.stride.h) * g.w + v.residue + j * g.stride.w;
+              out[r] = dx + pixel * g.c + group * g.group_in();
+            }
+          },
+          nothing_follows);
     }
   });
 }
@@ -112,14 +121,12 @@ bool on_depthwise(const Conv2dGeometry& g) { return is_depthwise(g) && !use_refe
 }  // namespace
 
 void conv2d_forward_bf16(const Conv2dGeometry& g, const Tensor& x, const Tensor& w, const Tensor& bias,
-                         const Tensor& y) {
-  if (on_tiles(g))
-    return forward(g, x.data<bfloat16>(), w, bias.defined() ? bias.data<float>() : nullptr,
-                   Tensor(y).mutable_data<bfloat16>());
+                         const Tensor& y, const Epilogue<bfloat16>& epilogue) {
+  const float* const b = bias_data(bias);
+  if (on_tiles(g)) return forward(g, x.data<bfloat16>(), w, b, Tensor(y).mutable_data<bfloat16>(), epilogue);
   if (on_depthwise(g))
-    return depthwise_forward(g, x.data<bfloat16>(), rounded(w).data<float>(),
-                             bias.defined() ? bias.data<float>() : nullptr,
-                             Tensor(y).mutable_data<bfloat16>());
+    return depthwise_forward(g, x.data<bfloat16>(), rounded(w).data<float>(), b,
+                             Tensor(y).mutable_data<bfloat16>(), epilogue);
   narrowing(y, [&](const Tensor& out) { conv2d_forward(g, widened(x), rounded(w), bias, out); });
 }
 

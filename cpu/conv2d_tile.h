@@ -3,13 +3,15 @@
 // rounded to bf16, sums are f32, y and dx are rounded once; dw is f32.
 
 #include "tern/core/tensor.h"
+#include "tern/cpu/epilogue.h"
 #include "tern/ops/conv2d.h"
 
 namespace tern::cpu {
 
 // On any instruction set: on tiles where there are some, else through f32 copies of the activations.
+// epilogue: of moments, or empty; the f32 copies leave it alone.
 void conv2d_forward_bf16(const Conv2dGeometry& g, const Tensor& x, const Tensor& w, const Tensor& bias,
-                         const Tensor& y);
+                         const Tensor& y, const Epilogue<bfloat16>& epilogue = {});
 void conv2d_backward_data_bf16(const Conv2dGeometry& g, const Tensor& dy, const Tensor& w, const Tensor& dx);
 void conv2d_backward_weight_bf16(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x,
                                  const Tensor& dw);

@@ -122,9 +122,22 @@ void multiply(const TiledConv& conv, const TransformedFilters& u, const TileBuff
     }
 }
 
-// The epilogue on the outputs of some tiles, which have just been written.
-void finish_tiles(const TiledConv& conv, const Epilogue<float>& epilogue, int64_t first, int64_t count,
-                  float* out) {
+// The row of y at which a tile of the first column begins.
+int64_t row_of(const TiledConv& conv, int64_t tile) {
+  const int64_t line = tile / conv.tiles_w(), n = line / conv.tiles_h(), i = line % conv.tiles_h();
+  return (n * conv.out_h + i * kTileSize) * conv.out_w;
+}
+
+// Step three goes block by block of so many tiles; blocks of whole lines of tiles are rows of y.
+void cut_blocks(const TiledConv& conv, const Epilogue<float>& epilogue, int64_t block) {
+  if (block % conv.tiles_w() == 0) epilogue.cut((conv.tiles() + block - 1) / block);
+}
+
+// The epilogue on the outputs of a block of tiles, which have just been written.
+void finish_tiles(const TiledConv& conv, const Epilogue<float>& epilogue, int64_t block, int64_t first,
+                  int64_t count, float* out) {
+  const int64_t row = row_of(conv, first);
+  epilogue.finished(block, row_of(conv, first + count) - row, out + row * conv.out_c, 0, 0, conv.out_c);
   if (epilogue.empty()) return;
   for (int64_t tile = first; tile < first + count; ++tile) {
     const int64_t n = tile / (conv.tiles_h() * conv.tiles_w());
@@ -143,6 +156,7 @@ void run_fused(const TiledConv& conv, const TransformedFilters& u, const float* 
   constexpr int64_t kTiles = 28;
   const WinogradKernels& kernels = winograd_kernels();
   const int64_t blocks = (conv.tiles() + kTiles - 1) / kTiles;
+  cut_blocks(conv, epilogue, kTiles);
   parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
     const TileBuffers buffers(conv, kTiles);
     for (int64_t block = begin; block < end; ++block) {
@@ -150,7 +164,20 @@ void run_fused(const TiledConv& conv, const TransformedFilters& u, const float* 
       kernels.patches(conv.in_grid(), in, first, count, buffers.layout(), buffers.v.data());
       for (int64_t k = 0; k < kComponents; ++k) multiply(conv, u, buffers, count, k, 0, u.panels());
       kernels.outputs(conv.out_grid(), buffers.m.data(), buffers.m_component, bias, first, count, out);
-      finish_tiles(conv, epilogue, first, count, out);
+      finish_tiles(conv, epilogue, block, first, count, out);
+    }
+  });
+}
+
+// Step three for `count` tiles from tile `first` on, whose products are the first of the buffers.
+void write_outputs(const TiledConv& conv, const TileBuffers& buffers, const float* bias, int64_t block,
+                   int64_t first, int64_t count, float* out, const Epilogue<float>& epilogue) {
+  parallel_for((count + block - 1) / block, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t row = i * block, tiles = std::min(block, count - row);
+      winograd_kernels().outputs(conv.out_grid(), buffers.m.data() + row * conv.out_c, buffers.m_component,
+                                 bias, first + row, tiles, out);
+      finish_tiles(conv, epilogue, first / block + i, first + row, tiles, out);
     }
   });
 }
@@ -158,10 +185,12 @@ void run_fused(const TiledConv& conv, const TransformedFilters& u, const float* 
 // Many channels: the filters are large, so every step runs over many tiles before the next begins.
 void run_in_steps(const TiledConv& conv, const TransformedFilters& u, const float* in, const float* bias,
                   float* out, const Epilogue<float>& epilogue) {
-  constexpr int64_t kTiles = 256, kChunk = 4, kPanels = 4;
+  constexpr int64_t kTiles = 256, kChunk = 4, kPanels = 4, kManyTiles = 512;
   const WinogradKernels& kernels = winograd_kernels();
   const TileBuffers buffers(conv, std::min(kTiles, conv.tiles()));
   const int64_t ranges = (u.panels() + kPanels - 1) / kPanels;
+  const int64_t block = conv.tiles() < kManyTiles ? kChunk : 4 * kChunk;  // divides kTiles
+  cut_blocks(conv, epilogue, block);
   for (int64_t first = 0; first < conv.tiles(); first += kTiles) {
     const int64_t count = std::min(kTiles, conv.tiles() - first);
     parallel_for(count, kChunk, [&](int64_t begin, int64_t end) {
@@ -173,11 +202,7 @@ void run_in_steps(const TiledConv& conv, const TransformedFilters& u, const floa
         multiply(conv, u, buffers, count, i / ranges, i % ranges * kPanels,
                  std::min(u.panels(), (i % ranges + 1) * kPanels));
     });
-    parallel_for(count, kChunk, [&](int64_t begin, int64_t end) {
-      kernels.outputs(conv.out_grid(), buffers.m.data() + begin * conv.out_c, buffers.m_component, bias,
-                      first + begin, end - begin, out);
-      finish_tiles(conv, epilogue, first + begin, end - begin, out);
-    });
+    write_outputs(conv, buffers, bias, block, first, count, out, epilogue);
   }
 }
 
@@ -191,7 +216,6 @@ void run(const TiledConv& conv, const TransformedFilters& u, const float* in, co
 // Few tiles for many channels: the transformed filters would be the largest thing by far and be used once. A
 // thread transforms a block of them into its second-level cache and uses it at once. The same sums in the
 // same order.
-
 void run_by_filters(const TiledConv& conv, const Filters& filters, const float* in, const float* bias,
                     float* out, const Epilogue<float>& epilogue) {
   constexpr int64_t kChunk = 4, kOutputs = 64;
@@ -200,6 +224,7 @@ void run_by_filters(const TiledConv& conv, const Filters& filters, const float* 
   const int64_t count = conv.tiles(), width = filters.width, group = std::max<int64_t>(1, kOutputs / width);
   const TileBuffers buffers(conv, count);
   const Segments rows(count, gemm.by_rows.rows);
+  cut_blocks(conv, epilogue, kChunk);
   parallel_for(count, kChunk, [&](int64_t begin, int64_t end) {
     kernels.patches(conv.in_grid(), in, begin, end - begin, buffers.layout(),
                     buffers.v.data() + begin * buffers.row);
@@ -230,11 +255,7 @@ void run_by_filters(const TiledConv& conv, const Filters& filters, const float* 
         }
       }
   });
-  parallel_for(count, kChunk, [&](int64_t begin, int64_t end) {
-    kernels.outputs(conv.out_grid(), buffers.m.data() + begin * conv.out_c, buffers.m_component, bias, begin,
-                    end - begin, out);
-    finish_tiles(conv, epilogue, begin, end - begin, out);
-  });
+  write_outputs(conv, buffers, bias, kChunk, 0, count, out, epilogue);
 }
 
 }  // namespace

@@ -103,9 +103,19 @@ template <class T>
 void depthwise_forward(const Conv2dGeometry& g, const T* x, const float* w, const float* bias, T* y,
                        const Epilogue<T>& epilogue) {
   const DepthwiseRows<T> rows(g, w, bias, epilogue);
-  parallel_for(g.n * g.out_h, std::min(kRowsPerChunk, g.out_h), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      rows.run(x + row / g.out_h * g.h * g.w * g.c, 0, g.h, row % g.out_h, y + row * g.out_w * g.c, g.c);
+  const int64_t total = g.n * g.out_h, line = g.out_w * g.c;
+  constexpr int64_t kPixels = 224, kManyChunks = 32;  // whose moments are taken together
+  const int64_t chunk =
+      std::max(std::min(kRowsPerChunk, g.out_h), std::min(kPixels / g.out_w, total / kManyChunks));
+  const int64_t chunks = (total + chunk - 1) / chunk;
+  epilogue.cut(chunks);
+  parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) {
+      const int64_t first = k * chunk, last = std::min(total, first + chunk);
+      for (int64_t row = first; row < last; ++row)
+        rows.run(x + row / g.out_h * g.h * g.w * g.c, 0, g.h, row % g.out_h, y + row * line, g.c);
+      epilogue.finished(k, (last - first) * g.out_w, y + first * line, 0, 0, g.c);
+    }
   });
 }
 

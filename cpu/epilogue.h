@@ -1,10 +1,11 @@
 #pragma once
-// What a convolution does to the outputs it has just written: y = act(y + residual). Passed to the loops of
-// every algorithm; an empty one does nothing.
+// What a convolution does to the outputs it has just written: y = act(y + residual) in inference, the moments
+// of its channels in training. Passed to the loops of every algorithm; an empty one does nothing.
 
 #include <type_traits>
 
 #include "tern/core/tensor.h"
+#include "tern/cpu/channel_moments.h"
 #include "tern/cpu/epilogue_kernels.h"
 #include "tern/cpu/isa.h"
 #include "tern/ops/conv2d.h"
@@ -33,6 +34,7 @@ class Epilogue {
         residual_(e.residual.defined() ? e.residual.data<T>() : nullptr),
         slope_(e.slope.defined() ? e.slope.data<float>() : nullptr),
         activation_(e.activation) {}
+  explicit Epilogue(ChannelMoments& moments) : moments_(&moments) {}
 
   bool empty() const { return !residual_ && activation_ == Activation::None; }
   // Channels [group + first, group + first + n) of some pixels, `channels` elements apart; channel `group` of
@@ -47,6 +49,14 @@ class Epilogue {
                                .stride = channels,
                                .activation = activation_});
   }
+  // For an algorithm that finishes the rows of y, pixel after pixel, range by range: how many ranges, then of
+  // each the channels [group + first, group + first + n) of so many pixels, from as in apply().
+  void cut(int64_t ranges) const {
+    if (moments_) moments_->cut(ranges);
+  }
+  void finished(int64_t range, int64_t pixels, const T* from, int64_t group, int64_t first, int64_t n) const {
+    if (moments_ && moments_->is_cut()) moments_->take(range, pixels, from + first, group + first, n);
+  }
   const float* slope() const { return slope_; }
   Activation activation() const { return activation_; }
   bool has_residual() const { return residual_ != nullptr; }
@@ -56,7 +66,10 @@ class Epilogue {
   const T* residual_ = nullptr;
   const float* slope_ = nullptr;
   Activation activation_ = Activation::None;
+  ChannelMoments* moments_ = nullptr;
 };
+
+inline const float* bias_data(const Tensor& bias) { return bias.defined() ? bias.data<float>() : nullptr; }
 
 // The f32 convolution of the active instruction set (cpu/conv2d.cpp).
 void conv2d_forward_f32(const Conv2dGeometry& g, const float* x, const Tensor& w, const float* bias, float* y,

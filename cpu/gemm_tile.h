@@ -103,9 +103,11 @@ struct TileOutput {
 
 // pack(row, rows, k, depth, packed, stride) gives those rows of A as TileRows, which it may write to packed;
 // rows up to a multiple of 32 may be read. pointers(row, rows, out) sets out[0 .. rows) to the rows of C.
-template <class Pack, class Pointers>
+// done(row, rows, column, columns) follows when a task has written that part of C.
+inline void nothing_follows(int64_t, int64_t, int64_t, int64_t) {}
+template <class Pack, class Pointers, class Done>
 void run_tile_product(int64_t m, const TilePanels& b, TileOutput output, const Pack& pack,
-                      const Pointers& pointers) {
+                      const Pointers& pointers, const Done& done) {
   if (m == 0 || b.panels == 0) return;
   const TileKernels& kernels = tile_kernels();
   const TileTasks grid(m, b);
@@ -137,6 +139,7 @@ void run_tile_product(int64_t m, const TilePanels& b, TileOutput output, const P
                           .out_bf16 = output.bf16,
                           .bias = output.bias ? output.bias + column : nullptr});
       }
+      done(row, rows, column, std::min(grid.panels * kTileBlock, b.n - column));
     }
   });
 }

@@ -83,6 +83,10 @@ Conv2dEpilogue epilogue_of(const ConvBn& step) {
 
 Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, const BatchNormFollowers& then) {
   const ConvBn step{conv, bn, then};
+  if (bn.training()) {
+    const Conv2dWithStatistics conv_x = conv.run_with_statistics(x);
+    return bn(conv_x.y, then, conv_x.statistics);
+  }
   if (!folds(x, step)) return bn(conv(x), then);
   const auto use = folded(conv, bn);
   return conv.run_fused(x, use->weight, use->bias, epilogue_of(step));

@@ -6,7 +6,8 @@
 // act is the PReLU if there is one, else the ReLU of bn if bn has it, else nothing. One function, so that
 // every network gets what can be had by seeing the steps together:
 //
-// - in training, normalisation, residual and activation take one pass (ops/batch_norm.h);
+// - in training, normalisation, residual and activation take one pass (ops/batch_norm.h), and the statistics
+//   come from the convolution, taken of every part of its output while that is in a cache still;
 // - in inference, that is in evaluation mode with gradients off, the normalisation disappears: with
 //   a = gamma / sqrt(running_var + eps), the convolution runs with the weights a w and the bias
 //   beta + a (b - running_mean), and residual and activation are applied where it writes its output. The

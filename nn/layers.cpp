@@ -60,6 +60,10 @@ tern::Conv2dOptions Conv2d::op_options() const {
           .groups = options_.groups};
 }
 Tensor Conv2d::forward(const Tensor& x) { return conv2d(x, weight, bias, op_options()); }
+Conv2dWithStatistics Conv2d::run_with_statistics(const Tensor& x) {
+  const Call call(*this);
+  return conv2d_with_statistics(x, weight, bias, op_options());
+}
 Tensor Conv2d::run_fused(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dEpilogue& epilogue) {
   const Call call(*this);
   return conv2d_fused(x, w, b, op_options(), epilogue);
@@ -93,7 +97,7 @@ BatchNorm2d::BatchNorm2d(BatchNorm2dOptions options) : options_(options) {
   running_var = buffer_of(shape, 1);
   num_batches_tracked = buffer_of(Shape{}, 0, DType::I64);
 }
-Tensor BatchNorm2d::run(const Tensor& x, const BatchNormFollowers& then) {
+Tensor BatchNorm2d::run(const Tensor& x, const BatchNormFollowers& then, const Tensor& statistics) {
   const bool fused = then.prelu && then.prelu->weight.numel() == weight.numel();
   const Tensor y = batch_norm({.x = x,
                                .gamma = weight,
@@ -101,7 +105,8 @@ Tensor BatchNorm2d::run(const Tensor& x, const BatchNormFollowers& then) {
                                .running_mean = running_mean,
                                .running_var = running_var,
                                .residual = then.residual,
-                               .slope = fused ? then.prelu->weight.share() : Tensor()},
+                               .slope = fused ? then.prelu->weight.share() : Tensor(),
+                               .statistics = statistics},
                               {.eps = options_.eps,
                                .momentum = options_.momentum,
                                .training = training(),
@@ -109,11 +114,11 @@ Tensor BatchNorm2d::run(const Tensor& x, const BatchNormFollowers& then) {
   if (training()) ++*num_batches_tracked.mutable_data<int64_t>();
   return then.prelu && !fused ? (*then.prelu)(y) : y;
 }
-Tensor BatchNorm2d::operator()(const Tensor& x, const BatchNormFollowers& then) {
+Tensor BatchNorm2d::operator()(const Tensor& x, const BatchNormFollowers& then, const Tensor& statistics) {
   const Call call(*this);
-  return run(x, then);
+  return run(x, then, statistics);
 }
-Tensor BatchNorm2d::forward(const Tensor& x) { return run(x, {}); }
+Tensor BatchNorm2d::forward(const Tensor& x) { return run(x, {}, {}); }
 void BatchNorm2d::visit(Visitor& visitor) {
   visitor.parameter("weight", weight);
   visitor.parameter("bias", bias);

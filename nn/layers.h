@@ -43,6 +43,8 @@ class Conv2d final : public Module {
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
   std::string describe() const override;
+  // With the statistics of its output, for a batch normalisation in training (nn/conv_bn.h).
+  Conv2dWithStatistics run_with_statistics(const Tensor& x);
   // This convolution with other weights of the same shape and what follows it, for inference (nn/conv_bn.h).
   Tensor run_fused(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dEpilogue& epilogue);
   // The same as a step of a chain. shape: of its input, becomes that of its output.
@@ -62,13 +64,13 @@ struct BatchNorm2dOptions {
 };
 // Over the last axis of [N,H,W,C] or [N,C]. In training the batch's statistics, kept as running statistics;
 // in evaluation the running ones. bn(x, {.residual, .prelu}) adds the residual and applies the PReLU in the
-// same pass; see ops/batch_norm.h.
+// same pass; statistics: of x, where somebody has them. See ops/batch_norm.h.
 struct BatchNormFollowers;
 class BatchNorm2d final : public Module {
  public:
   explicit BatchNorm2d(BatchNorm2dOptions options);
   using Module::operator();
-  Tensor operator()(const Tensor& x, const BatchNormFollowers& then);
+  Tensor operator()(const Tensor& x, const BatchNormFollowers& then, const Tensor& statistics = {});
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
   std::string describe() const override;
@@ -78,7 +80,7 @@ class BatchNorm2d final : public Module {
   double eps() const { return options_.eps; }
 
  private:
-  Tensor run(const Tensor& x, const BatchNormFollowers& then);
+  Tensor run(const Tensor& x, const BatchNormFollowers& then, const Tensor& statistics);
   BatchNorm2dOptions options_;
 };
 

@@ -96,19 +96,47 @@ Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv2dOptio
   return g;
 }
 
-Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options) {
+namespace {
+
+// forward(geometry, y) computes y.
+template <class Forward>
+Tensor convolve(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options,
+                const Forward& forward) {
   check_types(x, w, bias);
   const Conv2dGeometry g = conv2d_geometry(x.shape(), w.shape(), options);
   count_multiply_adds(g.pixels() * g.o * g.patch());
   const Tensor y = Tensor::empty(g.y_shape(), x.options());
-  on_device(
-      x.device(), [&] { cpu::conv2d_forward(g, x, w, bias, y); },
-      [&] { cu::conv2d_forward(g, x, w, bias, y); });
+  forward(g, y);
   return record<Conv2dNode>(y, {x, w, bias}, [&](Conv2dNode& node) {
     node.geometry = g;
     if (w.requires_grad()) node.x = x;
     if (x.requires_grad()) node.w = w;
   });
+}
+
+}  // namespace
+
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options) {
+  return convolve(x, w, bias, options, [&](const Conv2dGeometry& g, const Tensor& y) {
+    on_device(
+        x.device(), [&] { cpu::conv2d_forward(g, x, w, bias, y); },
+        [&] { cu::conv2d_forward(g, x, w, bias, y); });
+  });
+}
+
+Conv2dWithStatistics conv2d_with_statistics(const Tensor& x, const Tensor& w, const Tensor& bias,
+                                            const Conv2dOptions& options) {
+  Tensor statistics;
+  const Tensor y = convolve(x, w, bias, options, [&](const Conv2dGeometry& g, const Tensor& out) {
+    on_device(
+        x.device(),
+        [&] {
+          statistics = Tensor::empty({2, g.o}, {.dtype = DType::F64});
+          if (!cpu::conv2d_forward_statistics(g, x, w, bias, out, statistics)) statistics = {};
+        },
+        [&] { cu::conv2d_forward(g, x, w, bias, out); });
+  });
+  return {y, statistics};
 }
 
 namespace {

@@ -61,6 +61,15 @@ Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv2dOptio
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias = {}, const Conv2dOptions& options = {});
 
+// conv2d, and what a batch normalisation in training needs of y, taken while it is written.
+struct Conv2dWithStatistics {
+  Tensor y;
+  Tensor statistics =
+      {};  // f64 [2,O], mean and biased variance; undefined where they need a pass of their own
+};
+Conv2dWithStatistics conv2d_with_statistics(const Tensor& x, const Tensor& w, const Tensor& bias = {},
+                                            const Conv2dOptions& options = {});
+
 // A convolution and what follows it, in one pass and without history: y = act(conv(x) + bias + residual).
 struct Conv2dEpilogue {
   Tensor residual = {};  // like y; may be undefined
@@ -91,6 +100,9 @@ void conv2d_forward(const Conv2dGeometry&, const Tensor& x, const Tensor& w, con
                     const Tensor& y);
 void conv2d_forward_fused(const Conv2dGeometry&, const Tensor& x, const Tensor& w, const Tensor& bias,
                           const Conv2dEpilogue&, const Tensor& y);
+// Whether it wrote the statistics, too.
+bool conv2d_forward_statistics(const Conv2dGeometry&, const Tensor& x, const Tensor& w, const Tensor& bias,
+                               const Tensor& y, const Tensor& statistics);
 // Whether conv2d_chain takes these; of each step its geometry.
 bool conv2d_chain_fits(std::span<const Conv2dGeometry>, const Tensor& x, std::span<const Conv2dStep>);
 void conv2d_chain(std::span<const Conv2dGeometry>, const Tensor& x, std::span<const Conv2dStep>,

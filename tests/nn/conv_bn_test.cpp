@@ -3,6 +3,7 @@
 
 #include "tern/nn/conv_bn.h"
 
+#include "tern/nn/init.h"
 #include "tests/support/tensors.h"
 
 namespace tern {
@@ -140,6 +141,49 @@ TEST(ConvBn, AChainIsItsStepsInARow) {
   Tensor y = folded(expand, x, {.prelu = &expand.prelu});
   y = folded(filter, y, {.relu = true});
   expect_equal_bits(together, folded(project, y, {.residual = x}));
+}
+
+// In training the statistics come from the convolution: output, running statistics and gradients are those of
+// the modules one after the other, up to the order of sums.
+void check_training(const Form& form) {
+  SCOPED_TRACE(form.name);
+  struct Run {
+    Tensor y, mean, variance, dx, dw, dgamma;
+  };
+  enum Way { kTogether, kByHand, kApart };
+  const auto run = [&](Way way) {
+    const nn::InitScope same_weights(11);
+    Step step = make_step(form);
+    step.bn.train();
+    Tensor x = random_tensor({form.n, form.side, form.side, form.conv.in}, DType::F32, 5);
+    x.set_requires_grad();
+    const nn::BatchNormFollowers then{.prelu = &step.prelu};
+    const auto forward = [&] {
+      if (way == kTogether) return nn::conv_bn(step.conv, step.bn, x, then);
+      if (way == kApart) return step.bn(step.conv(x), then);
+      const auto [conv_x, statistics] = step.conv.run_with_statistics(x);
+      return step.bn(conv_x, then, statistics);
+    };
+    const Tensor y = forward();
+    y.backward(random_tensor(y.shape(), DType::F32, 7));
+    EXPECT_EQ(step.bn.num_batches_tracked.data<int64_t>()[0], 1);
+    return Run{y,        step.bn.running_mean.share(), step.bn.running_var.share(),
+               x.grad(), step.conv.weight.grad(),      step.bn.weight.grad()};
+  };
+  const Run together = run(kTogether), by_hand = run(kByHand), apart = run(kApart);
+  expect_equal_bits(together.y, by_hand.y);
+  expect_equal_bits(together.variance, by_hand.variance);
+  expect_close(together.y, apart.y, 1e-5);
+  expect_close(together.mean, apart.mean, 1e-5);
+  expect_close(together.variance, apart.variance, 1e-5);
+  expect_close(together.dx, apart.dx, 1e-5);
+  expect_close(together.dw, apart.dw, 1e-5);
+  expect_close(together.dgamma, apart.dgamma, 1e-5);
+}
+
+TEST(ConvBn, TrainingTakesTheStatisticsOfTheConvolution) {
+  for (const Form& form : kForms)
+    if (form.conv.in < 100) check_training(form);
 }
 
 TEST(ConvBn, FusedConvolutionHasNoBackward) {
