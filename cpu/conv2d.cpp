@@ -29,32 +29,24 @@
 namespace tern::cpu {
 namespace {
 
-// How the product is cut into tasks. Chosen from sizes only; the bits of the result do not depend on it.
+// How the product is cut into tasks. The bits of the result do not depend on it; where rows are cut decides
+// those of moments, and depends on sizes alone.
 struct PatchTasks {
   PatchTasks(const PatchGrid& grid, const PackedB& b)
-      : panels_per_task(panels(grid, b)),
-        column_tasks(panels_per_task == 0 ? 0 : (b.panels + panels_per_task - 1) / panels_per_task),
-        blocks(grid, pixels(grid, column_tasks)) {}
-  static int64_t panels(const PatchGrid& grid, const PackedB& b) {
-    constexpr int64_t kCachedFilters = 192 * 1024;
-    const int64_t wide = std::max<int64_t>(1, kCachedFilters / std::max<int64_t>(1, b.blocks.k * b.width));
-    int64_t ranges = std::max<int64_t>(1, (b.panels + wide - 1) / wide);
-    // A photo alone: reading the filters is the work, so threads share them out instead of the image.
-    if (grid.count() <= kFewOutputs) ranges = std::max(ranges, std::min(b.panels, kTasks));
-    return (b.panels + ranges - 1) / ranges;
-  }
-  static int64_t pixels(const PatchGrid& grid, int64_t column_tasks) {
+      // A photo alone: reading the filters is the work, so threads share them out instead of the image.
+      : filters(b, b.blocks.k, kFilterShare, grid.count() <= kFewOutputs ? kTasks : 1),
+        blocks(grid, pixels(grid, std::min(kTasks, b.panels))) {}
+  static int64_t pixels(const PatchGrid& grid, int64_t ranges) {
     constexpr int64_t kCachedFloats = 48 * 1024;
     const int64_t cached = kCachedFloats / std::max<int64_t>(1, grid.channels * grid.step_h * grid.step_w);
-    const int64_t tasks = grid.count() <= kFewOutputs
-                              ? (kTasks + column_tasks - 1) / std::max<int64_t>(1, column_tasks)
-                              : kTasks;
+    const int64_t tasks =
+        grid.count() <= kFewOutputs ? (kTasks + ranges - 1) / std::max<int64_t>(1, ranges) : kTasks;
     return std::max<int64_t>(1, std::min(cached, grid.count() / tasks));
   }
-  int64_t count() const { return blocks.count * column_tasks; }
+  int64_t count() const { return blocks.count * filters.count; }
 
   static constexpr int64_t kTasks = 16, kFewOutputs = 512;
-  int64_t panels_per_task, column_tasks;
+  PanelRanges filters;
   RowBlocks blocks;
 };
 
@@ -85,8 +77,8 @@ void multiply_patches(const PatchGrid& whole, const PackedB& b, Pointers&& point
     for (int64_t task = begin; task < end; ++task) {
       const int64_t index = task % tasks.blocks.count;
       const RowBlocks::Block block = tasks.blocks.block(index);
-      const int64_t first_panel = task / tasks.blocks.count * tasks.panels_per_task;
-      const int64_t last_panel = std::min(b.panels, first_panel + tasks.panels_per_task);
+      const int64_t first_panel = tasks.filters.begin(task / tasks.blocks.count);
+      const int64_t last_panel = tasks.filters.end(task / tasks.blocks.count);
       padded.load(block, 0);
       const int64_t rows = block.images * block.rows, per_tile = segments.paired ? 2 : 1;
       const int64_t outputs = rows * grid.columns;

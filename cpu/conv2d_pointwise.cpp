@@ -24,15 +24,12 @@ namespace {
 // All pixels. The bits do not depend on how they are cut into tasks.
 void multiply_all(const float* a, int64_t pixels, const PackedB& b, const float* bias, float* c,
                   const Epilogue<float>& epilogue) {
-  constexpr int64_t kCachedFilters = 192 * 1024, kTasks = 16, kFewPixels = 512, kSpan = 4 * kPixelGroup;
+  constexpr int64_t kTasks = 16, kFewPixels = 512, kSpan = 4 * kPixelGroup;
   const int64_t channels = b.blocks.k;
   const Segments spans(pixels, pixels <= kFewPixels ? kPixelGroup : kSpan);
-  const int64_t wide = std::max<int64_t>(1, kCachedFilters / std::max<int64_t>(1, channels * b.width));
-  int64_t ranges = (b.panels + wide - 1) / wide;
   // A photo alone: reading the filters is the work, so threads share them out instead of the pixels.
-  if (pixels <= kFewPixels)
-    ranges = std::max(ranges, std::min(b.panels, kTasks / std::max<int64_t>(1, spans.count)));
-  const Segments panels(b.panels, (b.panels + ranges - 1) / std::max<int64_t>(1, ranges));
+  const int64_t least = pixels <= kFewPixels ? kTasks / std::max<int64_t>(1, spans.count) : 1;
+  const PanelRanges panels(b, channels, kFilterShare, least);
   const int64_t pitch = spread(channels);
   const bool copies = pitch != channels;
   epilogue.cut(spans.count);
@@ -45,7 +42,7 @@ void multiply_all(const float* a, int64_t pixels, const PackedB& b, const float*
                      .pixels = 0,
                      .b = b,
                      .first_panel = panels.begin(range),
-                     .last_panel = panels.begin(range + 1),
+                     .last_panel = panels.end(range),
                      .bias = bias,
                      .c = nullptr,
                      .c_pixel = b.n,

@@ -15,6 +15,9 @@ inline bool is_pointwise(const Conv2dGeometry& g) {
   return g.kh == 1 && g.kw == 1 && g.stride == one && g.padding == none && g.groups == 1;
 }
 
+// Of the second-level cache, for the filters that stay in it; the rest is for pixels.
+inline constexpr double kFilterShare = 0.75;
+
 // The pixels that are taken through all output channels before the next: a panel of the filters is read from
 // the first-level cache for all of their tiles.
 inline constexpr int64_t kPixelGroup = 56;

@@ -1,5 +1,7 @@
 #include "tern/cpu/gemm.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "tern/cpu/isa.h"
@@ -35,6 +37,27 @@ void PackedB::pack(const float* b, int64_t ldb, bool transposed) {
   });
 }
 
+int64_t second_level_cache() {
+  static const int64_t floats = [] {
+    constexpr int64_t kLeast = 1 << 20, kMost = 2 << 20;
+    int64_t bytes = 0;
+#ifdef _SC_LEVEL2_CACHE_SIZE
+    bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    return std::clamp(bytes, kLeast, kMost) / static_cast<int64_t>(sizeof(float));
+  }();
+  return floats;
+}
+
+PanelRanges::PanelRanges(const PackedB& b, int64_t depth, double share, int64_t least) : panels(b.panels) {
+  const auto cached = static_cast<int64_t>(static_cast<double>(second_level_cache()) * share);
+  const int64_t most = std::max<int64_t>(1, cached / std::max<int64_t>(1, depth * b.width));
+  const int64_t ranges = std::max((panels + most - 1) / most, std::min(panels, least));
+  if (ranges == 0) return;
+  length = (panels + ranges - 1) / ranges;
+  count = (panels + length - 1) / length;
+}
+
 void gemm(const GemmProblem& problem) {
   GemmProblem p = problem;
   // An empty matrix may come as a null pointer, to which no offset may be added.
@@ -68,21 +91,18 @@ void gemm(const GemmProblem& problem) {
 namespace {
 
 // Blocks of C that are computed as one task: columns so that B's block stays in the second-level cache, rows
-// so that there are enough tasks. Chosen from sizes only; the bits of C do not depend on it.
+// so that there are enough tasks. The bits of C do not depend on it.
 struct TaskGrid {
-  TaskGrid(int64_t m, const PackedB& b, int64_t tile_rows) {
-    constexpr int64_t kCachedFloats = 160 * 1024, kTasks = 32;
-    tiles = (m + tile_rows - 1) / tile_rows;
-    const int64_t wide =
-        std::max<int64_t>(1, kCachedFloats / (std::max<int64_t>(1, b.blocks.length) * b.width));
-    const int64_t column_blocks = (b.panels + wide - 1) / wide;
-    panels_per_task = column_blocks == 0 ? 1 : (b.panels + column_blocks - 1) / column_blocks;
-    column_tasks = (b.panels + panels_per_task - 1) / panels_per_task;
-    tiles_per_task = std::clamp<int64_t>(tiles * column_tasks / kTasks, 1, 32);
+  TaskGrid(int64_t m, const PackedB& b, int64_t tile_rows)
+      : columns(b, b.blocks.length, kCacheShare), tiles((m + tile_rows - 1) / tile_rows) {
+    constexpr int64_t kTasks = 32;
+    tiles_per_task = std::clamp<int64_t>(tiles * columns.count / kTasks, 1, 32);
     row_tasks = (tiles + tiles_per_task - 1) / tiles_per_task;
   }
-  int64_t count() const { return row_tasks * column_tasks; }
-  int64_t tiles, panels_per_task, column_tasks, tiles_per_task, row_tasks;
+  int64_t count() const { return row_tasks * columns.count; }
+  static constexpr double kCacheShare = 0.625;
+  PanelRanges columns;
+  int64_t tiles, tiles_per_task, row_tasks;
 };
 
 // The tasks of one thread.
@@ -92,8 +112,8 @@ class GemmTask {
       : p_(p), b_(b), grid_(grid), packed_(kMaxTileRows * kRowStride) {}
 
   void run(int64_t task) {
-    first_panel_ = task / grid_.row_tasks * grid_.panels_per_task;
-    last_panel_ = std::min(b_.panels, first_panel_ + grid_.panels_per_task);
+    first_panel_ = grid_.columns.begin(task / grid_.row_tasks);
+    last_panel_ = grid_.columns.end(task / grid_.row_tasks);
     const int64_t first = task % grid_.row_tasks * grid_.tiles_per_task;
     const int64_t last = std::min(grid_.tiles, first + grid_.tiles_per_task);
     for (int64_t block = 0; block < b_.blocks.count; ++block)

@@ -81,4 +81,17 @@ class PackedB {
   Scratch<float> data_;
 };
 
+// Floats in a core's second-level cache: as the system says, between 1 and 2 MiB; 1 MiB where it says
+// nothing. For cuts over independent outputs, on which no bits depend.
+int64_t second_level_cache();
+
+// Panels of B cut into ranges, of which one stays in the second-level cache while rows of A stream past.
+struct PanelRanges {
+  // depth: of what is kept of a panel; share: of the cache; least: ranges, if there are as many panels.
+  PanelRanges(const PackedB& b, int64_t depth, double share, int64_t least = 1);
+  int64_t begin(int64_t range) const { return range * length; }
+  int64_t end(int64_t range) const { return begin(range + 1) < panels ? begin(range + 1) : panels; }
+  int64_t panels, length = 1, count = 0;
+};
+
 }  // namespace tern::cpu
