@@ -36,7 +36,7 @@ FastTripletRow::FastTripletRow(const BatchTripletGeometry& geometry, const Sorte
       candidates_(batch.padded),
       by_index_(batch.padded),
       violator_counts_(batch.padded / kRowQuantum),
-      buckets_(std::clamp<int64_t>(batch.n / 2, 1, 2048)),
+      buckets_(std::clamp<int64_t>(batch.n, 1, 4096)),
       bucket_(batch.padded),
       first_(buckets_ + 1),
       next_(batch.padded) {
@@ -79,12 +79,12 @@ void FastTripletRow::forget() {
   touched_.clear();
 }
 
-double FastTripletRow::gram_at(int64_t position) const {
+inline double FastTripletRow::gram_at(int64_t position) const {
   const auto member = static_cast<size_t>(position - class_begin_);  // wraps round below the class
   return static_cast<double>(member < class_squares_.size() ? class_squares_[member] : row_[position]);
 }
 
-FastTripletRow::Interval FastTripletRow::square_interval(int64_t position) const {
+inline FastTripletRow::Interval FastTripletRow::square_interval(int64_t position) const {
   const double x = exact_[position];
   if (x >= 0) return {x, x};
   const double v = value_[position];
@@ -104,7 +104,7 @@ double FastTripletRow::value_at(int64_t position) {
 }
 
 // Its row will be read by make_values.
-void FastTripletRow::ask_for(int64_t position) const {
+inline void FastTripletRow::ask_for(int64_t position) const {
   constexpr int64_t kLine = 16, kMost = 16;  // floats, lines
   for (int64_t k = 0; k < std::min(batch_.d, kMost * kLine); k += kLine)
     __builtin_prefetch(batch_.row(position) + k);
@@ -243,14 +243,14 @@ void FastTripletRow::sort_into_buckets() {
 }
 
 // The kernel's arithmetic on the nearest float: monotone, and equal for equal floats.
-int64_t FastTripletRow::bucket_of(double square) const {
+inline int64_t FastTripletRow::bucket_of(double square) const {
   const float at = (static_cast<float>(square) - lowest_) * scale_;
   if (!(at > 0)) return 0;
   return at >= static_cast<float>(buckets_ - 1) ? buckets_ - 1 : static_cast<int64_t>(at);
 }
 
 // Above bound, or beyond the range of f32. A second that is not within 2 error_ of the lowest may be missing.
-FastTripletRow::Beyond FastTripletRow::lowest_beyond(double bound) const {
+inline FastTripletRow::Beyond FastTripletRow::lowest_beyond(double bound) const {
   Beyond found;
   int64_t last = buckets_ - 1;
   for (int64_t b = bucket_of(bound); b <= last; ++b) {
