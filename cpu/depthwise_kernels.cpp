@@ -96,14 +96,31 @@ TERN_INLINE void over_blocks(const DepthwiseWindow& w, const Body& body) {
   if (w.columns - j == 1) body(j, Block<1, Edge::Any>{});
 }
 
-template <class Lanes, class T>
-TERN_INLINE void finish(const DepthwiseRow<T>& a, V sum, int64_t j, int64_t c, Lanes lanes) {
-  if (a.activation != Activation::None) {
-    const V below = a.activation == Activation::Relu ? V(0.0f) : sum * lanes.load(a.slope + c);
-    sum = select(sum <= V(0.0f), below, sum);
+// The outputs from j on. A copy of the fields that it takes, like every loop below: for all that the compiler
+// knows a store may change what a reference leads to, and it would read that again for every vector.
+template <class T>
+struct Outputs {
+  TERN_INLINE Outputs(const DepthwiseRow<T>& a, int64_t j)
+      : y(a.y + j * a.y_pixel), y_pixel(a.y_pixel), slope(a.slope), activation(a.activation) {}
+  template <class Lanes>
+  TERN_INLINE void finish(V sum, int64_t i, int64_t c, Lanes lanes) const {
+    if (activation != Activation::None) {
+      const V below = activation == Activation::Relu ? V(0.0f) : sum * lanes.load(slope + c);
+      sum = select(sum <= V(0.0f), below, sum);
+    }
+    lanes.store(sum, y + i * y_pixel + c);
   }
-  lanes.store(sum, a.y + j * a.y_pixel + c);
-}
+  // What the block after one of kCount outputs will write.
+  template <int kCount>
+  TERN_INLINE void ask_for_next(int64_t c) const {
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) __builtin_prefetch(y + (kCount + i) * y_pixel + c, 1, 3);
+  }
+  T* y;
+  int64_t y_pixel;
+  const float* slope;
+  Activation activation;
+};
 
 // One output, any form.
 template <class T>
@@ -111,6 +128,7 @@ void pixel(const DepthwiseRow<T>& a, const Range& rows, int64_t j) {
   const DepthwiseWindow& w = a.window;
   const int64_t left = w.left + j * w.step;
   const Range columns(left, w.taps_w, w.delta_w, w.w);
+  const Outputs<T> outputs(a, j);
   const int64_t last_row =
       columns.first < columns.last ? rows.last : rows.first;  // else there may be no weights
   over_channels(
@@ -123,7 +141,7 @@ void pixel(const DepthwiseRow<T>& a, const Range& rows, int64_t j) {
             sum = multiply_add(lanes.load(x + q * w.delta_w * w.channels),
                                lanes.load(weight + q * w.channels), sum);
         }
-        finish(a, sum, j, c, lanes);
+        outputs.finish(sum, 0, c, lanes);
       });
 }
 
@@ -131,45 +149,57 @@ void pixel(const DepthwiseRow<T>& a, const Range& rows, int64_t j) {
 // side within a page or two, more than the processor recognises, so it asks for them, vector by vector.
 template <int kStep, int kCount, class T>
 struct NextRows {
-  TERN_INLINE NextRows(const T* x, const DepthwiseWindow& w, int64_t column) : w(w) {
+  TERN_INLINE NextRows(const T* x, const DepthwiseWindow& w, int64_t column)
+      : pixel(w.channels), line(w.w * w.channels) {
     const int64_t row = w.top + (w.taps_h - 1) * w.delta_h + 1;
-    if (row >= 0 && row + kStep <= w.h && column >= 0) at = x + (row * w.w + column) * w.channels;
+    if (row >= 0 && row + kStep <= w.h && column >= 0) at = x + row * line + column * pixel;
   }
   TERN_INLINE void prefetch(int64_t c) const {
     if (!at) return;
 #pragma GCC unroll 2
     for (int s = 0; s < kStep; ++s)
 #pragma GCC unroll 16
-      for (int i = 0; i < kCount * kStep; ++i) __builtin_prefetch(at + (s * w.w + i) * w.channels + c, 0, 3);
+      for (int i = 0; i < kCount * kStep; ++i) __builtin_prefetch(at + s * line + i * pixel + c, 0, 3);
   }
-  const DepthwiseWindow& w;
+  int64_t pixel, line;
   const T* at = nullptr;
 };
 
-// kCount neighbouring outputs from j on; taps are neighbours too. Not inlined: a profile tells the forms
-// apart.
-template <int kTaps, int kStep, int kCount, Edge kEdge, class T>
+// The number of rows of taps for which a block is compiled with that number as a constant, or 0.
+template <int kTaps, Edge kEdge>
+constexpr int kAllRows = kTaps == 3 && kEdge != Edge::Any ? kTaps : 0;
+
+// kCount neighbouring outputs from j on; taps are neighbours too. kRows: the rows of taps inside of the
+// image, or 0: as many as there are. Not inlined: a profile tells the forms apart.
+template <int kTaps, int kStep, int kCount, Edge kEdge, int kRows, class T>
 [[gnu::noinline]] void block(const DepthwiseRow<T>& a, const Range& rows, int64_t j) {
   constexpr int kPixels = (kCount - 1) * kStep + kTaps;
   const DepthwiseWindow& w = a.window;
-  const int64_t left = w.left + j * kStep;
+  const int64_t left = w.left + j * kStep, pixel = w.channels, line = w.delta_h * w.w * pixel;
+  const int64_t count = kRows > 0 ? kRows : rows.last - rows.first;
+  const T* const first = a.x + ((w.top + rows.first * w.delta_h) * w.w + left) * pixel;
+  const float *const weights = a.weight + rows.first * kTaps * pixel, *const bias = a.bias;
   const Inside inside(left, w.w);
+  const Outputs<T> outputs(a, j);
   const NextRows<kStep, kCount, T> next(a.x, w, left + kTaps / 2);
   over_channels(
-      w.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
+      pixel, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
         next.prefetch(c);
-        const V start = a.bias ? lanes.load(a.bias + c) : V(0.0f);
+        outputs.template ask_for_next<kCount>(c);
+        const V start = bias ? lanes.load(bias + c) : V(0.0f);
         V sum[kCount], weight[kTaps];
 #pragma GCC unroll 8
         for (int i = 0; i < kCount; ++i) sum[i] = start;
-        for (int64_t p = rows.first; p < rows.last; ++p) {
-          const T* x = a.x + ((w.top + p * w.delta_h) * w.w + left) * w.channels + c;
+        const T* x = first + c;
+        const float* from = weights + c;
+#pragma GCC unroll 4
+        for (int64_t p = 0; p < count; ++p, x += line, from += kTaps * pixel) {
 #pragma GCC unroll 8
-          for (int q = 0; q < kTaps; ++q) weight[q] = lanes.load(a.weight + (p * kTaps + q) * w.channels + c);
+          for (int q = 0; q < kTaps; ++q) weight[q] = lanes.load(from + q * pixel);
 #pragma GCC unroll 16
           for (int u = 0; u < kPixels; ++u) {
             if (inside.template outside<kEdge>(u, kPixels)) continue;
-            const V value = lanes.load(x + u * w.channels);
+            const V value = lanes.load(x + u * pixel);
 #pragma GCC unroll 8
             for (int i = 0; i < kCount; ++i)
               if (u - i * kStep >= 0 && u - i * kStep < kTaps)
@@ -177,14 +207,16 @@ template <int kTaps, int kStep, int kCount, Edge kEdge, class T>
           }
         }
 #pragma GCC unroll 8
-        for (int i = 0; i < kCount; ++i) finish(a, sum[i], j + i, c, lanes);
+        for (int i = 0; i < kCount; ++i) outputs.finish(sum[i], i, c, lanes);
       });
 }
 
 template <int kTaps, int kStep, class T>
 void blocks(const DepthwiseRow<T>& a, const Range& rows) {
   over_blocks<kTaps, kStep>(a.window, [&]<int kCount, Edge kEdge>(int64_t j, Block<kCount, kEdge>) {
-    block<kTaps, kStep, kCount, kEdge>(a, rows, j);
+    constexpr int kRows = kAllRows<kTaps, kEdge>;
+    if (rows.last - rows.first == kRows) block<kTaps, kStep, kCount, kEdge, kRows>(a, rows, j);
+    else block<kTaps, kStep, kCount, kEdge, 0>(a, rows, j);
   });
 }
 
@@ -224,40 +256,44 @@ void gradient_pixel(const DepthwiseGradient<T>& a, const Range& rows, int64_t j)
       });
 }
 
-template <int kTaps, int kStep, int kCount, Edge kEdge, class T>
+template <int kTaps, int kStep, int kCount, Edge kEdge, int kRows, class T>
 [[gnu::noinline]] void gradient_block(const DepthwiseGradient<T>& a, const Range& rows, int64_t j) {
   constexpr int kPixels = (kCount - 1) * kStep + kTaps;
   const DepthwiseWindow& w = a.window;
-  const int64_t left = w.left + j * kStep;
+  const int64_t left = w.left + j * kStep, pixel = w.channels, line = w.delta_h * w.w * pixel;
+  const int64_t count = kRows > 0 ? kRows : rows.last - rows.first;
+  const T *const first = a.x + ((w.top + rows.first * w.delta_h) * w.w + left) * pixel,
+                 *const dy_first = a.dy + j * pixel, *const dy_next = dy_first + w.columns * pixel;
+  float* const sums_first = a.sums + rows.first * kTaps * pixel;
   const Inside inside(left, w.w);
   const NextRows<kStep, kCount, T> next(a.x, w, left + kTaps / 2);
   over_channels(
-      w.channels, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
+      pixel, [&](int64_t c, auto lanes) __attribute__((always_inline)) {
         next.prefetch(c);
         if (next.at) {
 #pragma GCC unroll 8
-          for (int i = 0; i < kCount; ++i)
-            __builtin_prefetch(a.dy + (w.columns + j + i) * w.channels + c, 0, 3);
+          for (int i = 0; i < kCount; ++i) __builtin_prefetch(dy_next + i * pixel + c, 0, 3);
         }
         V dy[kCount], sum[kTaps];
 #pragma GCC unroll 8
-        for (int i = 0; i < kCount; ++i) dy[i] = lanes.load(a.dy + (j + i) * w.channels + c);
-        for (int64_t p = rows.first; p < rows.last; ++p) {
-          const T* x = a.x + ((w.top + p * w.delta_h) * w.w + left) * w.channels + c;
-          float* sums = a.sums + p * kTaps * w.channels + c;
+        for (int i = 0; i < kCount; ++i) dy[i] = lanes.load(dy_first + i * pixel + c);
+        const T* x = first + c;
+        float* sums = sums_first + c;
+#pragma GCC unroll 4
+        for (int64_t p = 0; p < count; ++p, x += line, sums += kTaps * pixel) {
 #pragma GCC unroll 8
-          for (int q = 0; q < kTaps; ++q) sum[q] = lanes.load(sums + q * w.channels);
+          for (int q = 0; q < kTaps; ++q) sum[q] = lanes.load(sums + q * pixel);
 #pragma GCC unroll 16
           for (int u = 0; u < kPixels; ++u) {
             if (inside.template outside<kEdge>(u, kPixels)) continue;
-            const V value = lanes.load(x + u * w.channels);
+            const V value = lanes.load(x + u * pixel);
 #pragma GCC unroll 8
             for (int i = 0; i < kCount; ++i)
               if (u - i * kStep >= 0 && u - i * kStep < kTaps)
                 sum[u - i * kStep] = multiply_add(value, dy[i], sum[u - i * kStep]);
           }
 #pragma GCC unroll 8
-          for (int q = 0; q < kTaps; ++q) lanes.store(sum[q], sums + q * w.channels);
+          for (int q = 0; q < kTaps; ++q) lanes.store(sum[q], sums + q * pixel);
         }
       });
 }
@@ -265,7 +301,9 @@ template <int kTaps, int kStep, int kCount, Edge kEdge, class T>
 template <int kTaps, int kStep, class T>
 void gradient_blocks(const DepthwiseGradient<T>& a, const Range& rows) {
   over_blocks<kTaps, kStep>(a.window, [&]<int kCount, Edge kEdge>(int64_t j, Block<kCount, kEdge>) {
-    gradient_block<kTaps, kStep, kCount, kEdge>(a, rows, j);
+    constexpr int kRows = kAllRows<kTaps, kEdge>;
+    if (rows.last - rows.first == kRows) gradient_block<kTaps, kStep, kCount, kEdge, kRows>(a, rows, j);
+    else gradient_block<kTaps, kStep, kCount, kEdge, 0>(a, rows, j);
   });
 }
 

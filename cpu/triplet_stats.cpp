@@ -27,10 +27,17 @@ BatchMeasures zero_measures(int64_t n) {
 
 std::vector<int64_t> class_sizes(const int64_t* labels, int64_t n) {
   std::unordered_map<int64_t, int64_t> members;
-  for (int64_t i = 0; i < n; ++i) ++members[labels[i]];
+  std::vector<const int64_t*> count_of;  // of each sample's class; entries of the map stay where they are
+  count_of.reserve(static_cast<size_t>(n));
+  int64_t* count = nullptr;
+  for (int64_t i = 0; i < n; ++i) {
+    if (i == 0 || labels[i] != labels[i - 1]) count = &members[labels[i]];  // photos of a person often follow
+    ++*count;                                                               // one another
+    count_of.push_back(count);
+  }
   std::vector<int64_t> sizes;
   sizes.reserve(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i) sizes.push_back(members[labels[i]]);
+  for (const int64_t* members_of : count_of) sizes.push_back(*members_of);
   return sizes;
 }
 

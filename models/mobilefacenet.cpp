@@ -1,6 +1,5 @@
 #include "tern/models/mobilefacenet.h"
 
-#include "tern/nn/conv_bn.h"
 #include "tern/ops/l2_normalize.h"
 #include "tern/ops/shape_ops.h"
 
@@ -47,8 +46,14 @@ ConvBlock::ConvBlock(ConvBlockOptions options) : conv_{options.conv}, bn_{{.chan
   if (!options.linear) prelu_.emplace(nn::PReLUOptions{.channels = options.conv.out});
 }
 
+nn::ConvBn ConvBlock::step() {
+  const Call call(*this);
+  return {conv_, bn_, {.prelu = prelu_ ? &*prelu_ : nullptr}};
+}
+
 Tensor ConvBlock::forward(const Tensor& x) {
-  return conv_bn(conv_, bn_, x, {.prelu = prelu_ ? &*prelu_ : nullptr});
+  const nn::ConvBn alone = step();
+  return conv_bn(alone.conv, alone.bn, x, alone.then);
 }
 
 void ConvBlock::visit(nn::Visitor& visitor) {
@@ -68,11 +73,14 @@ Bottleneck::Bottleneck(BottleneckOptions options)
       project_bn_{{.channels = options.out}},
       residual_(options.stride == 1 && options.in == options.out) {}
 
-Tensor Bottleneck::forward(const Tensor& x) {
-  return nn::conv_bn_chain(x, {{expand_, expand_bn_, {.prelu = &expand_prelu_}},
-                               {depthwise_, depthwise_bn_, {.prelu = &depthwise_prelu_}},
-                               {project_, project_bn_, {.residual = residual_ ? x : Tensor()}}});
+std::array<nn::ConvBn, 3> Bottleneck::steps(const Tensor& residual) {
+  const Call call(*this);
+  return {{{expand_, expand_bn_, {.prelu = &expand_prelu_}},
+           {depthwise_, depthwise_bn_, {.prelu = &depthwise_prelu_}},
+           {project_, project_bn_, {.residual = residual}}}};
 }
+
+Tensor Bottleneck::forward(const Tensor& x) { return nn::conv_bn_chain(x, steps(residual_ ? x : Tensor())); }
 
 void Bottleneck::visit(nn::Visitor& visitor) {
   visitor.child("conv.0", expand_);
@@ -93,9 +101,14 @@ MobileFaceNet::MobileFaceNet(MobileFaceNetOptions options)
       linear7_{{.conv = depthwise(512, last_side(options.size), 1, 0), .linear = true}},
       linear1_{{.conv = pointwise(512, options.embedding_dim), .linear = true}} {}
 
+// The depthwise layers outside of the bottlenecks join the chains next to them: what lies between, the
+// largest maps of the network, stays in a cache.
 Tensor MobileFaceNet::forward(const Tensor& x) {
-  const Tensor maps = conv2_(blocks_(dw_conv1_(conv1_(x))));
-  return l2_normalize(flatten(linear1_(linear7_(maps))));
+  const auto first = dynamic_cast<Bottleneck&>(blocks_[0]).steps({});
+  Tensor maps = nn::conv_bn_chain(conv1_(x), std::array{dw_conv1_.step(), first[0], first[1], first[2]});
+  maps = blocks_.run_from(1, maps);
+  maps = nn::conv_bn_chain(maps, std::array{conv2_.step(), linear7_.step()});
+  return l2_normalize(flatten(linear1_(maps)));
 }
 
 void MobileFaceNet::visit(nn::Visitor& visitor) {

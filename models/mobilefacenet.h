@@ -12,8 +12,10 @@
 // Han, "MobileFaceNets", CCBR 2018; names are those of its widely used PyTorch version (conv1, dw_conv1,
 // blocks, conv2, linear7, linear1).
 
+#include <array>
 #include <optional>
 
+#include "tern/nn/conv_bn.h"
 #include "tern/nn/layers.h"
 #include "tern/nn/sequential.h"
 
@@ -29,6 +31,7 @@ class ConvBlock final : public nn::Module {
  public:
   explicit ConvBlock(ConvBlockOptions options);
   Tensor forward(const Tensor& x) override;
+  nn::ConvBn step();  // of a chain
   void visit(nn::Visitor& visitor) override;
   std::string describe() const override { return "ConvBlock"; }
 
@@ -49,6 +52,7 @@ class Bottleneck final : public nn::Module {
  public:
   explicit Bottleneck(BottleneckOptions options);
   Tensor forward(const Tensor& x) override;
+  std::array<nn::ConvBn, 3> steps(const Tensor& residual);  // of a chain
   void visit(nn::Visitor& visitor) override;
   std::string describe() const override { return "Bottleneck"; }
 

@@ -92,7 +92,7 @@ Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, const BatchNormFo
   return conv.run_fused(x, use->weight, use->bias, epilogue_of(step));
 }
 
-Tensor conv_bn_chain(const Tensor& x, std::initializer_list<ConvBn> steps) {
+Tensor conv_bn_chain(const Tensor& x, std::span<const ConvBn> steps) {
   const bool fits =
       std::all_of(steps.begin(), steps.end(), [&](const ConvBn& step) { return folds(x, step); });
   if (!fits) {

@@ -13,7 +13,7 @@
 //   beta + a (b - running_mean), and residual and activation are applied where it writes its output. The
 //   folded weights are made once and again only when a weight or a statistic has changed (Derived).
 
-#include <initializer_list>
+#include <span>
 
 #include "tern/nn/layers.h"
 
@@ -29,6 +29,6 @@ struct ConvBn {
   BatchNorm2d& bn;
   BatchNormFollowers then = {};
 };
-Tensor conv_bn_chain(const Tensor& x, std::initializer_list<ConvBn> steps);
+Tensor conv_bn_chain(const Tensor& x, std::span<const ConvBn> steps);
 
 }  // namespace tern::nn

@@ -15,9 +15,9 @@ M* as(const std::vector<ModuleHandle>& modules, size_t i) {
 }  // namespace
 
 // A convolution, a batch norm and an activation in a row are run as one step.
-Tensor Sequential::forward(const Tensor& x) {
+Tensor Sequential::run(size_t first, const Tensor& x) {
   Tensor y = x;
-  for (size_t i = 0; i < modules_.size();) {
+  for (size_t i = first; i < modules_.size();) {
     Conv2d* conv = as<Conv2d>(modules_, i);
     BatchNorm2d* bn = as<BatchNorm2d>(modules_, conv ? i + 1 : i);
     if (!bn) {
@@ -34,6 +34,11 @@ Tensor Sequential::forward(const Tensor& x) {
     y = conv ? conv_bn(*conv, *bn, y, then) : (*bn)(y, then);
   }
   return y;
+}
+
+Tensor Sequential::run_from(size_t first, const Tensor& x) {
+  const Call call(*this);
+  return run(first, x);
 }
 
 void Sequential::visit(Visitor& visitor) {

@@ -25,13 +25,15 @@ class Sequential final : public Module {
   }
 
   void add(ModuleHandle module) { modules_.push_back(std::move(module)); }
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) override { return run(0, x); }
+  Tensor run_from(size_t first, const Tensor& x);  // without the modules before `first`
   void visit(Visitor& visitor) override;
   std::string describe() const override { return "Sequential"; }
   size_t size() const { return modules_.size(); }
   Module& operator[](size_t i) const { return *modules_.at(i); }
 
  private:
+  Tensor run(size_t first, const Tensor& x);
   std::vector<ModuleHandle> modules_;
 };
 

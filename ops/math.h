@@ -32,6 +32,19 @@ HD float in_double(const F& f, float a, float b) {
   return static_cast<float>(f(static_cast<double>(a), static_cast<double>(b)));
 }
 
+// a * b, rounded before it is added to anything.
+HD double rounded_product(double a, double b) {
+#if defined(__CUDA_ARCH__)
+  return __dmul_rn(a, b);
+#else
+  return a * b;
+#endif
+}
+template <class V>
+HD V rounded_product(V a, V b) {
+  return a * b;
+}
+
 namespace math {
 
 // c0 + c1 x + c2 x^2 + ...

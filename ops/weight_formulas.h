@@ -8,19 +8,6 @@
 
 namespace tern {
 
-// a * b, rounded before it is added to anything.
-HD double rounded_product(double a, double b) {
-#if defined(__CUDA_ARCH__)
-  return __dmul_rn(a, b);
-#else
-  return a * b;
-#endif
-}
-template <class V>
-HD V rounded_product(V a, V b) {
-  return a * b;
-}
-
 // c0 + c1 x + c2 x^2 + ...
 template <class V, class... C>
 HD V rounded_horner(V x, double c0, C... rest) {

@@ -128,9 +128,10 @@ TEST(ConvBn, AChainIsItsStepsInARow) {
   Step project = make_step({"", {.in = 24, .out = 12, .kernel = 1}, 9, 10});
   const Tensor x = random_tensor({9, 10, 10, 12}, DType::F32, 5);
   const auto chain = [&] {
-    return nn::conv_bn_chain(x, {{expand.conv, expand.bn, {.prelu = &expand.prelu}},
-                                 {filter.conv, filter.bn, {.relu = true}},
-                                 {project.conv, project.bn, {.residual = x}}});
+    const nn::ConvBn steps[] = {{expand.conv, expand.bn, {.prelu = &expand.prelu}},
+                                {filter.conv, filter.bn, {.relu = true}},
+                                {project.conv, project.bn, {.residual = x}}};
+    return nn::conv_bn_chain(x, steps);
   };
   const Tensor apart = chain();
   ASSERT_TRUE(apart.requires_grad());
