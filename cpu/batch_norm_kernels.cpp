@@ -1,6 +1,7 @@
 // Batch normalisation is a question of bytes: every kernel goes through its rows once. Eight rows are taken
 // together, one vector of channels at a time, so that a channel's constants and accumulators are loaded once
-// for eight elements. Sums are in f32 over kPanelSumRows rows, then in f64.
+// for eight elements. What the next eight will write is asked for: a cache line that is written must first be
+// had. Sums are in f32 over kPanelSumRows rows, then in f64.
 
 #include "tern/cpu/batch_norm_kernels.h"
 
@@ -105,6 +106,7 @@ TERN_INLINE void apply_rows(const BatchNormBlock& b, const BatchNormApply<T>& a,
         if (kMask && bit > 0) word = lanes.load(mask + c);
         for (int r = 0; r < kN; ++r) {
           const int64_t i = start + r * b.stride + c;
+          __builtin_prefetch(a.y + i + kN * b.stride, 1, 3);
           V z = multiply_add(lanes.load(a.x + i) - k.shift, k.scale, k.bias);
           if (kResidual) z += lanes.load(a.residual + i);
           if (kAct != Activation::None) {
@@ -257,6 +259,8 @@ TERN_INLINE void backward_rows(const BatchNormBlock& b, const BatchNormGate<T>& 
         if (kGate == Gate::Mask) word = lanes.load(mask + c);
         for (int r = 0; r < kN; ++r) {
           const int64_t i = start + r * b.stride + c;
+          __builtin_prefetch(to.dx + i + kN * b.stride, 1, 3);
+          if (to.dresidual) __builtin_prefetch(to.dresidual + i + kN * b.stride, 1, 3);
           V d(0.0f);
           if (kTraining || reads_z(kGate)) d = lanes.load(a.x + i) - k.shift;
           const V g = gated<kGate>(a, k, word, bit + r, d, i, lanes, unused);

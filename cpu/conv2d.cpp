@@ -128,7 +128,7 @@ void multiply_patches(const PatchGrid& whole, const PackedB& b, Pointers&& point
 
 void conv2d_forward_f32(const Conv2dGeometry& g, const float* x, const Tensor& w, const float* bias, float* y,
                         const Epilogue<float>& epilogue) {
-  if (is_depthwise(g)) return depthwise_forward(g, x, w.data<float>(), bias, y, epilogue);
+  if (is_depthwise(g)) return depthwise_forward(g, x, w, bias, y, epilogue);
   if (is_pointwise(g)) return pointwise_forward(g, x, w, bias, y, epilogue);
   if (use_winograd(g)) return winograd_forward(g, x, w, bias, y, epilogue);
   for (int64_t group = 0; group < g.groups; ++group) {

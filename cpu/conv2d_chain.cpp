@@ -31,7 +31,7 @@ struct Step {
       panels = pointwise_filters(g, step.weight);
       return;
     }
-    depthwise.emplace(g, step.weight.data<float>(), bias, epilogue);
+    depthwise.emplace(g, step.weight, bias, epilogue);
     if (next && is_pointwise(*next)) pixel = spread(g.o);  // the rows of its tiles
   }
   // The rows of its input that output row i reaches: [reach(i), end(i)).

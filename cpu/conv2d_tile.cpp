@@ -125,8 +125,8 @@ void conv2d_forward_bf16(const Conv2dGeometry& g, const Tensor& x, const Tensor&
   const float* const b = bias_data(bias);
   if (on_tiles(g)) return forward(g, x.data<bfloat16>(), w, b, Tensor(y).mutable_data<bfloat16>(), epilogue);
   if (on_depthwise(g))
-    return depthwise_forward(g, x.data<bfloat16>(), rounded(w).data<float>(), b,
-                             Tensor(y).mutable_data<bfloat16>(), epilogue);
+    return depthwise_forward(g, x.data<bfloat16>(), rounded(w), b, Tensor(y).mutable_data<bfloat16>(),
+                             epilogue);
   narrowing(y, [&](const Tensor& out) { conv2d_forward(g, widened(x), rounded(w), bias, out); });
 }
 

@@ -7,6 +7,7 @@
 #include "tern/core/parallel.h"
 #include "tern/cpu/conv2d_grids.h"
 #include "tern/cpu/depthwise_kernels.h"
+#include "tern/cpu/filter_cache.h"
 #include "tern/cpu/isa.h"
 #include "tern/cpu/scratch.h"
 
@@ -74,13 +75,19 @@ struct Phase {
 }  // namespace
 
 template <class T>
-DepthwiseRows<T>::DepthwiseRows(const Conv2dGeometry& g, const float* w, const float* bias,
+DepthwiseRows<T>::DepthwiseRows(const Conv2dGeometry& g, const Tensor& w, const float* bias,
                                 const Epilogue<T>& epilogue)
-    : g_(g), bias_(bias), epilogue_(epilogue), weights_(g.kh * g.kw * g.c) {
-  const int64_t taps = g.kh * g.kw;
-  for (int64_t c = 0; c < g.c; ++c)
-    for (int64_t tap = 0; tap < taps; ++tap) weights_.data()[tap * g.c + c] = w[c * taps + tap];
-}
+    : g_(g),
+      bias_(bias),
+      epilogue_(epilogue),
+      weights_(cached_filters<Scratch<float>>(w, FilterForm::Taps, 0, [&] {
+        const int64_t taps = g.kh * g.kw;
+        auto weights = std::make_unique<Scratch<float>>(taps * g.c);
+        const float* from = w.data<float>();
+        for (int64_t c = 0; c < g.c; ++c)
+          for (int64_t tap = 0; tap < taps; ++tap) (*weights)[tap * g.c + c] = *from++;
+        return weights;
+      })) {}
 
 template <class T>
 void DepthwiseRows<T>::run(const T* x, int64_t first, int64_t count, int64_t i, T* y, int64_t y_pixel) const {
@@ -90,7 +97,7 @@ void DepthwiseRows<T>::run(const T* x, int64_t first, int64_t count, int64_t i, 
   const bool later = epilogue_.has_residual();  // comes before the activation
   depthwise_kernels<T>().row({.window = window,
                               .x = x,
-                              .weight = weights_.data(),
+                              .weight = weights_->data(),
                               .bias = bias_,
                               .slope = epilogue_.slope(),
                               .activation = later ? Activation::None : epilogue_.activation(),
@@ -100,13 +107,13 @@ void DepthwiseRows<T>::run(const T* x, int64_t first, int64_t count, int64_t i, 
 }
 
 template <class T>
-void depthwise_forward(const Conv2dGeometry& g, const T* x, const float* w, const float* bias, T* y,
+void depthwise_forward(const Conv2dGeometry& g, const T* x, const Tensor& w, const float* bias, T* y,
                        const Epilogue<T>& epilogue) {
   const DepthwiseRows<T> rows(g, w, bias, epilogue);
   const int64_t total = g.n * g.out_h, line = g.out_w * g.c;
   constexpr int64_t kPixels = 224, kManyChunks = 32;  // whose moments are taken together
-  const int64_t chunk =
-      std::max(std::min(kRowsPerChunk, g.out_h), std::min(kPixels / g.out_w, total / kManyChunks));
+  const int64_t chunk = std::max(std::clamp<int64_t>(total / 16, 1, kRowsPerChunk),
+                                 std::min(kPixels / g.out_w, total / kManyChunks));
   const int64_t chunks = (total + chunk - 1) / chunk;
   epilogue.cut(chunks);
   parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
@@ -167,10 +174,10 @@ void depthwise_backward_weight(const Conv2dGeometry& g, const T* dy, const T* x,
 
 template class DepthwiseRows<float>;
 template class DepthwiseRows<bfloat16>;
-template void depthwise_forward(const Conv2dGeometry&, const float*, const float*, const float*, float*,
+template void depthwise_forward(const Conv2dGeometry&, const float*, const Tensor&, const float*, float*,
                                 const Epilogue<float>&);
-template void depthwise_forward(const Conv2dGeometry&, const bfloat16*, const float*, const float*, bfloat16*,
-                                const Epilogue<bfloat16>&);
+template void depthwise_forward(const Conv2dGeometry&, const bfloat16*, const Tensor&, const float*,
+                                bfloat16*, const Epilogue<bfloat16>&);
 template void depthwise_backward_data(const Conv2dGeometry&, const float*, const float*, float*);
 template void depthwise_backward_data(const Conv2dGeometry&, const bfloat16*, const float*, bfloat16*);
 template void depthwise_backward_weight(const Conv2dGeometry&, const float*, const float*, float*);

@@ -1,6 +1,8 @@
 #pragma once
 // Depthwise convolution (one filter for each channel), f32 or bf16 activations, f32 weights w[C,kH,kW].
 
+#include <memory>
+
 #include "tern/core/dtype.h"
 #include "tern/cpu/epilogue.h"
 #include "tern/cpu/scratch.h"
@@ -10,11 +12,11 @@ namespace tern::cpu {
 
 inline bool is_depthwise(const Conv2dGeometry& g) { return g.groups == g.c && g.groups == g.o; }
 
-// The forward pass row by row. bias may be null; g and epilogue must stay alive.
+// The forward pass row by row. w: f32 [C,kH,kW,1]; bias may be null; g and epilogue must stay alive.
 template <class T>
 class DepthwiseRows {
  public:
-  DepthwiseRows(const Conv2dGeometry& g, const float* w, const float* bias, const Epilogue<T>& epilogue);
+  DepthwiseRows(const Conv2dGeometry& g, const Tensor& w, const float* bias, const Epilogue<T>& epilogue);
   // Output row i of an image of which the rows [first, first + count) lie at x, to pixels y_pixel apart. All
   // rows of the image that it reads must be among them.
   void run(const T* x, int64_t first, int64_t count, int64_t i, T* y, int64_t y_pixel) const;
@@ -23,11 +25,11 @@ class DepthwiseRows {
   const Conv2dGeometry& g_;
   const float* bias_;
   const Epilogue<T>& epilogue_;
-  Scratch<float> weights_;  // [tap][channel]
+  std::shared_ptr<const Scratch<float>> weights_;  // [tap][channel]
 };
 
 template <class T>
-void depthwise_forward(const Conv2dGeometry& g, const T* x, const float* w, const float* bias, T* y,
+void depthwise_forward(const Conv2dGeometry& g, const T* x, const Tensor& w, const float* bias, T* y,
                        const Epilogue<T>& epilogue = {});
 template <class T>
 void depthwise_backward_data(const Conv2dGeometry& g, const T* dy, const float* w, T* dx);

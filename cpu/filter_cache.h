@@ -14,7 +14,7 @@
 
 namespace tern::cpu {
 
-enum class FilterForm : int64_t { Panels, Winograd, Matrix };
+enum class FilterForm : int64_t { Panels, Winograd, Matrix, Taps };
 
 // make() returns a std::unique_ptr<T>. T, form, group, the instruction set, the weight's place in its storage
 // and its shape identify the result.

@@ -1,6 +1,7 @@
 // PReLU is a question of bytes: forward reads x and writes y, backward reads x and dy once and gives both
-// gradients. Eight rows are taken together, one vector of channels at a time, as in batch_norm_kernels.cpp.
-// The slope's sums are in f32 over kPanelSumRows rows, then in f64.
+// gradients. Eight rows are taken together, one vector of channels at a time, and what the next eight will
+// write is asked for, as in batch_norm_kernels.cpp. The slope's sums are in f32 over kPanelSumRows rows, then
+// in f64.
 
 #include "tern/cpu/prelu_kernels.h"
 
@@ -22,6 +23,7 @@ TERN_INLINE void forward_rows(const PreluBlock& b, const T* x, const float* slop
         const V w = lanes.load(slope + c);
         for (int r = 0; r < kN; ++r) {
           const int64_t i = r * b.stride + c;
+          __builtin_prefetch(y + i + kN * b.stride, 1, 3);
           lanes.store(Prelu{}.forward(lanes.load(x + i), w), y + i);
         }
       });
@@ -43,6 +45,7 @@ TERN_INLINE void backward_rows(const PreluBlock& b, const T* x, const float* slo
         V sum = lanes.load(sums + c);
         for (int r = 0; r < kN; ++r) {
           const int64_t i = r * b.stride + c;
+          __builtin_prefetch(dx + i + kN * b.stride, 1, 3);
           const V at = lanes.load(x + i), d = lanes.load(dy + i);
           sum += Prelu{}.backward_b(at, w, d);
           lanes.store(Prelu{}.backward_a(at, w, d), dx + i);
