@@ -137,7 +137,11 @@ void outputs(const TileGrid& g, const float* m, int64_t component, const float* 
     const int64_t rows = g.h - at.h < kTileSize ? g.h - at.h : kTileSize;
     const int64_t columns = g.w - at.w < kTileSize ? g.w - at.w : kTileSize;
     float* tile = y + ((at.n * g.h + at.h) * g.w + at.w) * g.c;
+    const Position after(g, first + t + 1);  // what will be written there is asked for
+    const float* next = t + 1 < count ? y + ((after.n * g.h + after.h) * g.w + after.w) * g.c : nullptr;
     for (int64_t c = 0; c < g.c; c += kLanes) {
+      for (int64_t i = 0; next && i < rows; ++i)
+        for (int64_t j = 0; j < columns; ++j) __builtin_prefetch(next + (i * g.w + j) * g.c + c, 1, 3);
       V x[kComponents], out[16];
 #pragma GCC unroll 36
       for (int k = 0; k < kComponents; ++k) x[k] = V::load(m + k * component + t * g.c + c);
