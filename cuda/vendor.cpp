@@ -71,7 +71,7 @@ Library<Cudnn> open_cudnn() {
   void* handle = open_library("libcudnn.so.9");
   if (!handle) {
     library.status.detail =
-        "libcudnn.so.9 not found; hint: install cuDNN 9 for CUDA 13 (package cudnn9-cuda-13 of NVIDIA's "
+        "libcudnn.so.9 not found; hint: install cuDNN 9 for CUDA 13 (package libcudnn9-cuda-13 of NVIDIA's "
         "repository, "
         "or pip install nvidia-cudnn-cu13 and add its lib folder to LD_LIBRARY_PATH)";
     return library;
