@@ -48,7 +48,7 @@ DepthwiseWindow forward_window(const Conv2dGeometry& g, int64_t i) {
 // One phase of the data gradient: its taps' weights, [tap][channel], and where they lie.
 struct Phase {
   Phase(const Conv2dGeometry& g, const float* w, const AxisPhase& h, const AxisPhase& v) : h(h), v(v) {
-    weights.resize(static_cast<size_t>(h.taps * v.taps * g.c));
+    weights.resize(static_cast<size_t>(std::max<int64_t>(1, h.taps * v.taps * g.c)));  // data() is no null
     for (int64_t tap = 0; tap < h.taps * v.taps; ++tap) {
       const int64_t from = h.tap(tap / v.taps) * g.kw + v.tap(tap % v.taps);
       for (int64_t c = 0; c < g.c; ++c)
