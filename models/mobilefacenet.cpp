@@ -101,14 +101,14 @@ MobileFaceNet::MobileFaceNet(MobileFaceNetOptions options)
       linear7_{{.conv = depthwise(512, last_side(options.size), 1, 0), .linear = true}},
       linear1_{{.conv = pointwise(512, options.embedding_dim), .linear = true}} {}
 
-// The depthwise layers outside of the bottlenecks join the chains next to them: what lies between, the
-// largest maps of the network, stays in a cache.
+// The first depthwise layer joins the chain of the first bottleneck: what lies between, the largest maps of
+// the network, stays in a cache. It fits any photo; linear7 does not, and is called as a module, so that an
+// error names it.
 Tensor MobileFaceNet::forward(const Tensor& x) {
   const auto first = dynamic_cast<Bottleneck&>(blocks_[0]).steps({});
-  Tensor maps = nn::conv_bn_chain(conv1_(x), std::array{dw_conv1_.step(), first[0], first[1], first[2]});
-  maps = blocks_.run_from(1, maps);
-  maps = nn::conv_bn_chain(maps, std::array{conv2_.step(), linear7_.step()});
-  return l2_normalize(flatten(linear1_(maps)));
+  const Tensor maps =
+      nn::conv_bn_chain(conv1_(x), std::array{dw_conv1_.step(), first[0], first[1], first[2]});
+  return l2_normalize(flatten(linear1_(linear7_(conv2_(blocks_.run_from(1, maps))))));
 }
 
 void MobileFaceNet::visit(nn::Visitor& visitor) {

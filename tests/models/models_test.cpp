@@ -160,6 +160,18 @@ TEST(LongNetworks, TakeEverySizeTheyAllow) {
     }
 }
 
+// The layer that refuses a photo is named, also where layers run as a chain.
+TEST(MobileFaceNet, APhotoOfAnotherSizeIsRefusedByTheLastMapsLayer) {
+  ModelSpec spec = native_spec("mobilefacenet");
+  const auto net = make_model(spec, 1);
+  const Tensor photos = test::random_tensor({2, 32, 32, 3});
+  for (const bool training : {true, false}) {
+    training ? net->train() : net->eval();
+    const NoGradGuard no_grad;
+    test::expect_error<ShapeError>([&] { (*net)(photos); }, {"reaches over 7 pixels", "in linear7.conv"});
+  }
+}
+
 TEST(LongNetworks, EveryParameterGetsAGradient) {
   for (const char* arch : {"iresnet18", "mobilefacenet", "tiny"}) {
     const auto net = make_model({.arch = arch, .size = 32, .channels = 1, .embedding_dim = 16}, 1);

@@ -7,9 +7,9 @@
 #include "tern/core/autograd.h"
 #include "tern/cpu/conv2d_winograd.h"
 #include "tern/cpu/gemm_tile.h"
-#include "tern/ops/batch_norm.h"
 #include "tern/ops/conv2d.h"
 #include "tests/support/tensors.h"
+#include "tests/support/winograd_scope.h"
 
 namespace tern {
 namespace {
@@ -81,17 +81,6 @@ struct Inputs {
 bool winograd_takes(const Form& form) {
   return cpu::use_winograd(conv2d_geometry(form.x, form.w, form.options));
 }
-
-class WinogradScope {
- public:
-  explicit WinogradScope(bool on) : before_(cpu::winograd_enabled()) { cpu::set_winograd_enabled(on); }
-  ~WinogradScope() { cpu::set_winograd_enabled(before_); }
-  WinogradScope(const WinogradScope&) = delete;
-  WinogradScope& operator=(const WinogradScope&) = delete;
-
- private:
-  bool before_;
-};
 
 // On every instruction set, and far from zero on the best one.
 void check_forms(size_t first, size_t last) {

@@ -11,6 +11,7 @@
 #include "tern/ops/reduce.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/tensors.h"
+#include "tests/support/winograd_scope.h"
 
 namespace tern {
 namespace {
@@ -188,13 +189,6 @@ double relative_error(const Tensor& fast, const Tensor& exact) {
   for (size_t i = 0; i < a.size(); ++i) difference += (a[i] - b[i]) * (a[i] - b[i]), norm += b[i] * b[i];
   return std::sqrt(difference / norm);
 }
-
-// Whatever TERN_WINOGRAD says.
-struct WinogradScope {
-  explicit WinogradScope(bool on) : before(cpu::winograd_enabled()) { cpu::set_winograd_enabled(on); }
-  ~WinogradScope() { cpu::set_winograd_enabled(before); }
-  bool before;
-};
 
 void expect_winograd_accuracy(const Conv2dGeometry& g, const Passes& exact, const Tensor& x, const Tensor& w,
                               const Tensor& b, const Tensor& dy) {
